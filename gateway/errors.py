@@ -1,0 +1,53 @@
+"""Every error of the gateway; the class says what happens next, its docstring is the default message."""
+
+
+class GatewayError(Exception):
+    """The gateway cannot do this."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class Unreadable(GatewayError):
+    """The body cannot be read: it becomes a letter and the device is told that it was accepted."""
+
+
+class Rejected(GatewayError):
+    """The far end will never take this event: it becomes a letter and the rest goes on."""
+
+
+class SinkUnavailable(GatewayError):
+    """The far end cannot take events now: the same batch is tried again later.
+
+    ``delivered`` events at the head of the batch were taken before the fault and are not sent again.
+    ``retry_after_s`` is the far end's own wish, when it said one.
+    ``fault`` is the stable code that a person sees (`faults.py`), when there is something to be done.
+    ``stop`` means that the far end asked never to be called again until a person intervenes.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        delivered: int = 0,
+        retry_after_s: float | None = None,
+        fault: str = "sink_unavailable",
+        stop: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.delivered = delivered
+        self.retry_after_s = retry_after_s
+        self.fault = fault
+        self.stop = stop
+
+
+class StoreUnavailable(GatewayError):
+    """The store cannot commit now: the device must be told to keep what it sent."""
+
+
+class StoreFull(StoreUnavailable):
+    """The store is full of events that no sink has had yet: the device must keep what it sent."""
+
+
+class ConfigError(GatewayError):
+    """The configuration cannot be used; the message lists every mistake with file, line and key."""
