@@ -1,0 +1,27 @@
+"""The durable log between sources and sinks, and everything that is kept with it."""
+
+from gateway.outbox.appending import Appended
+from gateway.outbox.entry import Drafting, Entry, Flag, milliseconds, rfc3339, site_zone
+from gateway.outbox.housekeeping import Housekeeper
+from gateway.outbox.letters import Bounds, Letter
+from gateway.outbox.positions import Arrears, Position
+from gateway.outbox.reading import LogReader
+from gateway.outbox.store import Outbox, Settings
+
+__all__ = [
+    "Appended",
+    "Arrears",
+    "Bounds",
+    "Drafting",
+    "Entry",
+    "Flag",
+    "Housekeeper",
+    "Letter",
+    "LogReader",
+    "Outbox",
+    "Position",
+    "Settings",
+    "milliseconds",
+    "rfc3339",
+    "site_zone",
+]

@@ -1,0 +1,49 @@
+"""Open connections to the store, with the settings that the promises rest on.
+
+``synchronous`` belongs to a connection, not to the file: it is set and read back on each one.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from gateway.errors import StoreUnavailable
+
+FILE_NAME = "gateway.db"
+PAGE_BYTES = 4096
+# With a busy writer of our own there is nobody to wait for; a person's sqlite3 shell may hold a lock for a moment.
+_BUSY_TIMEOUT_MS = 5_000
+# Beyond this the WAL file is cut back after a checkpoint.
+_WAL_LIMIT_BYTES = 16 * 1024 * 1024
+
+
+def open_writer(path: Path, *, max_bytes: int) -> sqlite3.Connection:
+    """Open the one connection that writes: WAL, every commit synced, size bounded.
+
+    ``max_bytes`` bounds the database file itself (`PRAGMA max_page_count`), not the WAL beside it.
+    """
+    # isolation_level None: no hidden transactions; whoever writes says BEGIN.
+    conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    conn.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+    conn.execute("PRAGMA journal_mode=WAL")
+    conn.execute("PRAGMA synchronous=FULL")
+    conn.execute("PRAGMA mmap_size=0")  # a write through a mapping could not be accounted for
+    conn.execute("PRAGMA temp_store=MEMORY")
+    conn.execute(f"PRAGMA journal_size_limit={_WAL_LIMIT_BYTES}")
+    conn.execute(f"PRAGMA max_page_count={max(max_bytes // PAGE_BYTES, 64)}")
+    mode = conn.execute("PRAGMA journal_mode").fetchone()[0]
+    synchronous = conn.execute("PRAGMA synchronous").fetchone()[0]
+    if mode != "wal" or synchronous != 2:
+        conn.close()
+        raise StoreUnavailable(
+            f"The file system of {path.parent} cannot hold the store safely (journal {mode}, sync {synchronous}): "
+            "use a local disk with ext4 or similar."
+        )
+    return conn
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """Open a connection that cannot write, for forwarders, pages and commands."""
+    conn = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
+    conn.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+    conn.execute("PRAGMA query_only=1")
+    return conn

@@ -1,0 +1,117 @@
+"""How far a sink has got: its cursor, its arrears and its account.
+
+A strict sink has one cursor. A live-first sink that comes back after an outage puts the waiting range
+into its arrears and goes on at the head of the log; the two meet when the arrears are empty. Ranges are
+half-open at the front like the cursor: (first, last] is owed.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from gateway.outbox import statements
+
+# A sink that flaps makes one range per outage; beyond this many it catches up in order first.
+MAX_ARREARS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Arrears:
+    """A range of the log behind the cursor that is still owed."""
+
+    first: int  # exclusive
+    last: int  # inclusive
+    replay: bool = False  # asked for by a person; not part of the account
+
+
+@dataclass(slots=True)
+class Position:
+    """One sink's place in the log. The forwarder changes it and hands copies to the writer."""
+
+    name: str
+    since: int
+    cursor: int
+    delivered: int = 0
+    lettered: int = 0
+    expired: int = 0
+    lost: int = 0
+    replayed: int = 0
+    attempts: int = 0
+    retry_at: int = 0
+    stopped: str | None = None
+    arrears: list[Arrears] = field(default_factory=list)
+
+    def copy(self) -> "Position":
+        """Give a snapshot that later changes do not reach."""
+        return replace(self, arrears=list(self.arrears))
+
+    def waiting(self, head: int) -> int:
+        """Count what is owed and not settled, from the counters: no scan of the log."""
+        return head - self.since - self.delivered - self.lettered - self.expired - self.lost
+
+    def settled_up_to(self) -> int:
+        """Everything up to here may be removed as far as this sink is concerned."""
+        return min([self.cursor, *(owed.first for owed in self.arrears)])
+
+    def jump(self, head: int) -> bool:
+        """Go on at the head and owe the range up to it; False when there are too many ranges already."""
+        if head <= self.cursor:
+            return True
+        if sum(1 for owed in self.arrears if not owed.replay) >= MAX_ARREARS:
+            return False
+        self.arrears.append(Arrears(self.cursor, head))
+        self.cursor = head
+        return True
+
+    def advance_arrears(self, owed: Arrears, up_to: int) -> Arrears | None:
+        """Note that a range is settled up to there; give what is left of it."""
+        index = self.arrears.index(owed)
+        if up_to >= owed.last:
+            del self.arrears[index]
+            return None
+        self.arrears[index] = replace(owed, first=up_to)
+        return self.arrears[index]
+
+
+def load(conn: sqlite3.Connection, name: str) -> Position | None:
+    """Read a sink's place; None when the store does not know it."""
+    row = conn.execute(statements.GET_SINK, (name,)).fetchone()
+    if row is None:
+        return None
+    position = Position(*row)
+    position.arrears = [
+        Arrears(first, last, bool(again)) for first, last, again in conn.execute(statements.ARREARS, (name,))
+    ]
+    return position
+
+
+def enlist(conn: sqlite3.Connection, name: str, *, after: int) -> Position:
+    """Give a new sink its place: events after ``after`` are owed to it."""
+    known = load(conn, name)
+    if known is not None:
+        return known
+    conn.execute(statements.ADD_SINK, (name, after, after))
+    return Position(name, since=after, cursor=after)
+
+
+def save(conn: sqlite3.Connection, position: Position) -> None:
+    """Write a snapshot; only what the forwarder owns."""
+    p = position
+    conn.execute(
+        statements.MOVE_SINK,
+        (p.cursor, p.delivered, p.lettered, p.replayed, p.attempts, p.retry_at, p.stopped, p.name),
+    )
+    stored = [
+        Arrears(first, last, bool(again))
+        for first, last, again in conn.execute(statements.ARREARS, (p.name,))
+    ]
+    if stored != sorted(p.arrears, key=lambda owed: (owed.replay, owed.first)):
+        conn.execute(statements.CLEAR_ARREARS, (p.name,))
+        conn.executemany(
+            statements.ADD_ARREARS, [(p.name, owed.first, owed.last, int(owed.replay)) for owed in p.arrears]
+        )
+
+
+def all_names(conn: sqlite3.Connection) -> Sequence[str]:
+    """List every sink the store knows, configured or not."""
+    return [row[0] for row in conn.execute("SELECT name FROM sinks ORDER BY name")]

@@ -1,0 +1,130 @@
+"""Read the store without disturbing the writer: for forwarders, and for commands when the daemon is down."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from anyio import CapacityLimiter, to_thread
+
+from gateway.errors import StoreUnavailable
+from gateway.outbox import connection, letters, positions, statements
+from gateway.outbox.entry import Entry
+from gateway.outbox.letters import Letter
+from gateway.outbox.positions import Position
+
+
+class LogReader:
+    """Reads the log in a thread, on a connection of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._conn = connection.open_reader(path)
+        self._limiter = CapacityLimiter(1)
+
+    async def read(self, after: int, last: int, limit: int) -> list[Entry]:
+        """Give up to ``limit`` entries of the range (after, last], in order; numbers may have holes."""
+        return await to_thread.run_sync(self._read, after, last, limit, limiter=self._limiter)
+
+    async def to_retry(self, sink: str) -> Letter | None:
+        """Give the oldest letter that a person wants this sink to try again."""
+        return await to_thread.run_sync(letters.to_retry, self._conn, sink, limiter=self._limiter)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._conn.close()
+
+    def _read(self, after: int, last: int, limit: int) -> list[Entry]:
+        try:
+            return [Entry(*row) for row in self._conn.execute(statements.READ_LOG, (after, last, limit))]
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"The log cannot be read ({error}): check the disk.") from error
+
+
+@contextmanager
+def looking(directory: Path) -> Iterator[sqlite3.Connection]:
+    """Open the store of a directory for looking only."""
+    path = directory / connection.FILE_NAME
+    if not path.exists():
+        raise StoreUnavailable(f"There is no store in {directory}: the gateway has not run here yet.")
+    try:
+        conn = connection.open_reader(path)
+        conn.execute("SELECT 1 FROM meta").fetchone()
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"The store in {directory} cannot be read ({error}).") from error
+    try:
+        yield conn
+    finally:
+        conn.close()
+
+
+def head(conn: sqlite3.Connection) -> int:
+    """Give the last number of the log, also when its row is gone."""
+    kept = conn.execute(statements.GET_META, ("head",)).fetchone()
+    return max(int(conn.execute(statements.LAST_SEQ).fetchone()[0]), int(kept[0]) if kept else 0)
+
+
+def meta(conn: sqlite3.Connection, key: str) -> str | None:
+    """Read one fact about the store itself."""
+    row = conn.execute(statements.GET_META, (key,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def sinks(conn: sqlite3.Connection) -> list[Position]:
+    """Read every sink's place and account."""
+    found = (positions.load(conn, name) for name in positions.all_names(conn))
+    return [position for position in found if position is not None]
+
+
+def count_owed(conn: sqlite3.Connection, position: Position, last: int) -> int:
+    """Count the entries that a sink is still owed by looking at the log, to check the account against it."""
+    ranges = [(position.cursor, last), *((a.first, a.last) for a in position.arrears if not a.replay)]
+    return sum(
+        int(conn.execute("SELECT count(*) FROM events WHERE seq > ? AND seq <= ?", owed).fetchone()[0])
+        for owed in ranges
+    )
+
+
+def devices(conn: sqlite3.Connection, device: str | None = None) -> list[dict[str, object]]:
+    """Read the book of devices, the most recently seen first."""
+    cursor = conn.execute(
+        "SELECT * FROM devices WHERE ?1 IS NULL OR id = ?1 OR serial = ?1 OR label = ?1 ORDER BY last_seen DESC",
+        (device,),
+    )
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def day_tallies(conn: sqlite3.Connection, device: str, day: str) -> dict[str, int]:
+    """Read what one device counted on one day of the site."""
+    return dict(
+        conn.execute(
+            "SELECT measure, amount FROM tallies WHERE device = ? AND day = ?", (device, day)
+        ).fetchall()
+    )
+
+
+def lifetime_tallies(conn: sqlite3.Connection, device: str) -> dict[str, int]:
+    """Read what one device counted since the store began."""
+    return dict(
+        conn.execute(
+            "SELECT measure, sum(amount) FROM tallies WHERE device = ? GROUP BY measure", (device,)
+        ).fetchall()
+    )
+
+
+def known_at(conn: sqlite3.Connection, source: str, address: str) -> str | None:
+    """Name the only device of a source that was last seen at an address; None when there are none or several."""
+    rows = conn.execute(
+        "SELECT id FROM devices WHERE source = ? AND address = ? AND id NOT LIKE '%-at-%' LIMIT 2",
+        (source, address),
+    ).fetchall()
+    return str(rows[0][0]) if len(rows) == 1 else None
+
+
+def last_entries(conn: sqlite3.Connection, count: int, device: str | None = None) -> Sequence[Entry]:
+    """Read the newest entries, oldest first."""
+    rows = conn.execute(
+        f"SELECT {statements.ENTRY_COLUMNS} FROM events WHERE ?1 IS NULL OR device = ?1 ORDER BY seq DESC LIMIT ?2",
+        (device, count),
+    ).fetchall()
+    return [Entry(*row) for row in reversed(rows)]

@@ -1,0 +1,136 @@
+"""The tables of the store, as migrations.
+
+sqlite_utils is imported only when there is something to migrate: it costs 5 MB and 40 ms that a daemon
+with an up-to-date store does not need.
+"""
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+VERSION = 1
+
+
+def migrate(conn: sqlite3.Connection) -> None:
+    """Bring the store to this version; each step and its record are one transaction."""
+    if conn.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+        return
+    from sqlite_utils import Database, Migrations  # noqa: PLC0415 - see the module docstring
+
+    migrations = Migrations("gateway")
+    migrations(name="0001_first")(_first)
+    migrations.apply(Database(conn, execute_plugins=False))
+    conn.execute(f"PRAGMA user_version={VERSION}")
+
+
+def _first(db: "Database") -> None:
+    # The log. `seq` is given out by the writer: it only grows, also after everything was removed.
+    db.table("events").create(
+        {
+            "seq": int,
+            "id": str,
+            "revision": int,
+            "kind": str,
+            "device": str,
+            "device_seq": int,  # counts the device's events, so that a receiver can see a gap
+            "time": int,  # ms since 1970: when the fact happened or its window began
+            "received": int,  # ms since 1970, the gateway's clock at receipt
+            "flags": int,  # entry.Flag
+            "body": str,  # JSON object: what is not in a column
+            "personal": str,  # JSON object or NULL: leaves only through a sink that lists it
+        },
+        pk="seq",
+        not_null={"id", "revision", "kind", "device", "device_seq", "time", "received", "flags", "body"},
+        strict=True,
+    )
+    # Ids begin with the device and its window, so this index grows at a few right edges.
+    db.table("events").create_index(["id", "revision"], unique=True, index_name="events_by_id")
+
+    # How far each sink has got, and its account. A sink that is no longer configured keeps its row.
+    db.table("sinks").create(
+        {
+            "name": str,
+            "since": int,  # events after this one are owed to the sink
+            "cursor": int,  # everything up to here was settled, but for the arrears
+            "delivered": int,
+            "lettered": int,
+            "expired": int,  # dropped by retention before the sink had it
+            "lost": int,  # could not be read back from a damaged file
+            "replayed": int,  # delivered again on request; not part of the account
+            "attempts": int,  # failed tries in a row, so that backoff survives a restart
+            "retry_at": int,  # ms since 1970; the next try is not before
+            "stopped": str,  # why the sink was stopped for good, or NULL
+        },
+        pk="name",
+        not_null={
+            "since",
+            "cursor",
+            "delivered",
+            "lettered",
+            "expired",
+            "lost",
+            "replayed",
+            "attempts",
+            "retry_at",
+        },
+        strict=True,
+    )
+    # Ranges behind the cursor that a live-first sink still owes, or that a person asked to send again.
+    db.table("arrears").create(
+        {"sink": str, "first": int, "last": int, "replay": int},
+        pk=("sink", "first", "replay"),
+        not_null={"last"},
+        strict=True,
+    )
+    db.table("letters").create(
+        {
+            "number": int,
+            "stage": str,  # parse, adopt or deliver
+            "sink": str,  # the sink that rejected it; '' before that stage
+            "sender": str,  # address for parse, device for the later stages
+            "reason": str,
+            "received": int,
+            "retry": int,  # 1: a person asked to try again
+            "head": str,  # JSON: the request without its body, or the log entry
+            "body": bytes,  # as it came in, secrets and pictures masked
+        },
+        pk="number",
+        not_null={"stage", "sink", "sender", "reason", "received", "retry", "head", "body"},
+        strict=True,
+    )
+    db.table("letters").create_index(["stage", "sender"])
+    db.table("devices").create(
+        {
+            "id": str,
+            "source": str,
+            "serial": str,
+            "mac": str,
+            "label": str,
+            "site": str,
+            "address": str,
+            "path": str,
+            "firmware": str,
+            "hardware": str,
+            "utc_offset_min": int,
+            "clock_offset_ms": int,  # device clock minus gateway clock at the last push that stated it
+            "first_seen": int,
+            "last_seen": int,
+            "last_kind": str,
+            "events": int,  # accepted, and the last device_seq given out
+            "duplicates": int,
+            "repaired": int,
+            "newest": int,  # time of the newest fact, ms
+            "newest_data": str,  # its data, JSON
+            "pruned": int,  # facts up to this time may have left the log
+        },
+        pk="id",
+        not_null={"source", "first_seen", "last_seen", "events", "duplicates", "repaired", "pruned"},
+        strict=True,
+    )
+    db.conn.execute(
+        "CREATE TABLE tallies (device TEXT NOT NULL, day TEXT NOT NULL, measure TEXT NOT NULL,"
+        " amount INTEGER NOT NULL, PRIMARY KEY (device, day, measure)) STRICT, WITHOUT ROWID"
+    )
+    db.conn.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID")

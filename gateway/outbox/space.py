@@ -1,0 +1,45 @@
+"""How much room the store and its disk have left."""
+
+import os
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.outbox.connection import PAGE_BYTES
+
+# Kept free below the hard bound for cursors, letters and removals: they must work when appending must not.
+RESERVE_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """One look at the store and its disk, in bytes."""
+
+    used: int  # pages of the database that hold something
+    limit: int  # where appending stops
+    disk_free: int
+    disk_reserve: int
+
+    @property
+    def shortage(self) -> int:
+        """Bytes that must be freed before appending is safe again; 0 when there is room."""
+        return max(self.used - self.limit, self.disk_reserve - self.disk_free, 0)
+
+    @property
+    def disk_short(self) -> bool:
+        """The disk is short, not the store: removing entries gives pages back to the store only."""
+        return self.disk_free < self.disk_reserve
+
+
+def look(conn: sqlite3.Connection, directory: Path, *, max_bytes: int, min_free_bytes: int) -> Space:
+    """Measure the room; cheap enough for once a second."""
+    pages = (
+        conn.execute("PRAGMA page_count").fetchone()[0] - conn.execute("PRAGMA freelist_count").fetchone()[0]
+    )
+    disk = os.statvfs(directory)
+    return Space(
+        used=pages * PAGE_BYTES,
+        limit=int(max_bytes * (1 - RESERVE_SHARE)),
+        disk_free=disk.f_bavail * disk.f_frsize,
+        disk_reserve=min_free_bytes,
+    )

@@ -1,0 +1,64 @@
+"""The hot statements of the store, in one place and in plain SQL: a row through here costs 3 µs, not 30."""
+
+NEWEST_OF_ID = (
+    "SELECT revision, kind, body, personal, flags FROM events WHERE id = ? ORDER BY revision DESC LIMIT 1"
+)
+ONE_REVISION = "SELECT body, personal FROM events WHERE id = ? AND revision = ?"
+INSERT_EVENT = (
+    "INSERT INTO events (seq, id, revision, kind, device, device_seq, time, received, flags, body, personal)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+MOVE_TALLY = (
+    "INSERT INTO tallies (device, day, measure, amount) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (device, day, measure) DO UPDATE SET amount = amount + excluded.amount"
+)
+
+ENTRY_COLUMNS = "seq, id, revision, kind, device, device_seq, time, received, flags, body, personal"
+READ_LOG = f"SELECT {ENTRY_COLUMNS} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+
+LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM events"
+FIRST_SEQ = "SELECT min(seq) FROM events"
+
+GET_DEVICE = "SELECT * FROM devices WHERE id = ?"
+PUT_DEVICE = (
+    "INSERT INTO devices (id, source, serial, mac, label, site, address, path, firmware, hardware, utc_offset_min,"
+    " clock_offset_ms, first_seen, last_seen, last_kind, events, duplicates, repaired, newest, newest_data, pruned)"
+    " VALUES (:id, :source, :serial, :mac, :label, :site, :address, :path, :firmware, :hardware, :utc_offset_min,"
+    " :clock_offset_ms, :first_seen, :last_seen, :last_kind, :events, :duplicates, :repaired, :newest, :newest_data,"
+    " :pruned)"
+    " ON CONFLICT (id) DO UPDATE SET serial=excluded.serial, mac=excluded.mac, label=excluded.label,"
+    " site=excluded.site, address=excluded.address, path=excluded.path, firmware=excluded.firmware,"
+    " hardware=excluded.hardware, utc_offset_min=excluded.utc_offset_min, clock_offset_ms=excluded.clock_offset_ms,"
+    " last_seen=excluded.last_seen, last_kind=excluded.last_kind, events=excluded.events,"
+    " duplicates=excluded.duplicates, repaired=excluded.repaired, newest=excluded.newest,"
+    " newest_data=excluded.newest_data"
+)
+
+GET_SINK = (
+    "SELECT name, since, cursor, delivered, lettered, expired, lost, replayed, attempts, retry_at, stopped"
+    " FROM sinks WHERE name = ?"
+)
+ADD_SINK = (
+    "INSERT INTO sinks (name, since, cursor, delivered, lettered, expired, lost, replayed, attempts, retry_at)"
+    " VALUES (?, ?, ?, 0, 0, 0, 0, 0, 0, 0)"
+)
+# `expired` and `lost` belong to retention and salvage: a forwarder never writes them.
+MOVE_SINK = (
+    "UPDATE sinks SET cursor = ?, delivered = ?, lettered = ?, replayed = ?, attempts = ?, retry_at = ?, stopped = ?"
+    " WHERE name = ?"
+)
+ARREARS = "SELECT first, last, replay FROM arrears WHERE sink = ? ORDER BY replay, first"
+CLEAR_ARREARS = "DELETE FROM arrears WHERE sink = ?"
+ADD_ARREARS = "INSERT INTO arrears (sink, first, last, replay) VALUES (?, ?, ?, ?)"
+
+ADD_LETTER = "INSERT INTO letters (stage, sink, sender, reason, received, retry, head, body) VALUES (?, ?, ?, ?, ?, 0, ?, ?)"
+
+PUT_META = (
+    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+)
+# The last number given out must survive the removal of its row.
+KEEP_HEAD = (
+    "INSERT INTO meta (key, value) SELECT 'head', coalesce(max(seq), 0) FROM events WHERE true"
+    " ON CONFLICT (key) DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))"
+)
+GET_META = "SELECT value FROM meta WHERE key = ?"

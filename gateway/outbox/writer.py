@@ -1,0 +1,197 @@
+"""The one writer: group commit with every caller waiting for its own commit.
+
+Jobs gather in memory while a commit runs in a thread; the next commit takes all of them. Nobody is told
+that a job is done before the transaction that holds it is on disk. A lone job is never delayed. When
+more than one caller is at work the writer first lets the event loop turn, so that requests which are
+already read join the same commit.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import anyio
+from anyio import CapacityLimiter, to_thread
+
+from gateway.errors import GatewayError, StoreFull, StoreUnavailable
+
+T = TypeVar("T")
+
+_MAX_BATCH = 500
+# At most this share of the observed commit time is spent on waiting for company.
+_LINGER_SHARE = 0.2
+_LINGER_MAX_S = 0.004
+_LINGER_TURN_S = 0.0005
+
+
+@dataclass(slots=True)
+class Job(Generic[T]):
+    """Something to do inside a transaction, and who waits for it."""
+
+    work: Callable[[sqlite3.Connection], T]
+    done: "asyncio.Future[T]"
+    error: GatewayError | None = None
+    result: T | None = None
+
+    def tell(self, error: GatewayError | None) -> None:
+        """Tell the caller how it went, unless it went away; the work stays done."""
+        if self.done.done():
+            return
+        if error is not None or self.error is not None:
+            self.done.set_exception(error or self.error or StoreUnavailable())
+        else:
+            self.done.set_result(self.result)  # type: ignore[arg-type]  # set by the work just done
+
+
+class Writer:
+    """Runs jobs on the writing connection, many to a transaction."""
+
+    def __init__(
+        self,
+        conn: sqlite3.Connection,
+        *,
+        max_jobs: int,
+        before_commit: Callable[[sqlite3.Connection], Any],
+        after_commit: Callable[[Any], None],
+        after_rollback: Callable[[], None],
+    ) -> None:
+        self._conn = conn
+        self._max_jobs = max_jobs
+        self._before_commit = before_commit
+        self._after_commit = after_commit
+        self._after_rollback = after_rollback
+        self._jobs: deque[Job[Any]] = deque()
+        self._wake = asyncio.Event()
+        self._limiter = CapacityLimiter(1)
+        self._stopping = False
+        self._commit_s = 0.001
+        self._company = 1
+        self.commits = 0
+        self.busy_since: float | None = None  # monotonic; a commit that hangs shows here
+        self.failure: str | None = None  # why the last transaction failed, None after a good one
+
+    async def submit(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do the work in the next transaction and return when it is on disk.
+
+        Raises `StoreUnavailable` when the queue is full or the transaction failed; nothing of the job
+        is on disk then.
+        """
+        if len(self._jobs) >= self._max_jobs:
+            raise StoreUnavailable(
+                f"The store is behind: {len(self._jobs)} commits are waiting for the disk."
+            )
+        if self._stopping:
+            raise StoreUnavailable("The gateway is stopping.")
+        job: Job[T] = Job(work, asyncio.get_running_loop().create_future())
+        self._jobs.append(job)
+        self._wake.set()
+        return await job.done
+
+    def nudge(self) -> None:
+        """Make a transaction even if no job waits: something lazy should be on disk now."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Commit until `stop` was called and every job is done."""
+        while True:
+            if not self._jobs and not self._wake.is_set():
+                if self._stopping:
+                    return
+                await self._wake.wait()
+            self._wake.clear()
+            if self._company > 1:
+                await self._gather()
+            batch = [self._jobs.popleft() for _ in range(min(len(self._jobs), _MAX_BATCH))]
+            self._company = max(len(batch), self._company // 2)
+            await self._commit(batch)
+            if self._stopping and not self._jobs:
+                return
+
+    def stop(self) -> None:
+        """Take no more jobs and end `run` after the last one."""
+        self._stopping = True
+        self._wake.set()
+
+    async def _gather(self) -> None:
+        """Wait for company, but never longer than a small part of what the commit will cost anyway."""
+        deadline = time.monotonic() + min(self._commit_s * _LINGER_SHARE, _LINGER_MAX_S)
+        before = -1
+        while len(self._jobs) < self._company:
+            if len(self._jobs) > before:
+                before = len(self._jobs)
+                await anyio.lowlevel.checkpoint()
+            elif deadline - time.monotonic() > _LINGER_TURN_S:
+                await anyio.sleep(_LINGER_TURN_S)
+            else:
+                return
+
+    async def _commit(self, batch: list[Job[Any]]) -> None:
+        self.busy_since = started = time.monotonic()
+        try:
+            # Shielded: a commit that has begun is always waited for, whoever is being cancelled.
+            with anyio.CancelScope(shield=True):
+                error, told = await to_thread.run_sync(self._transact, batch, limiter=self._limiter)
+        except Exception as bug:  # noqa: BLE001 - a bug in one job must not take the others' events with it
+            await self._isolate(batch, bug)
+            return
+        finally:
+            self.busy_since = None
+        self.failure = None if error is None else str(error)
+        if error is None:
+            self.commits += 1
+            self._commit_s += 0.2 * (time.monotonic() - started - self._commit_s)
+            self._after_commit(told)
+        for job in batch:
+            job.tell(error)
+
+    async def _isolate(self, batch: list[Job[Any]], bug: Exception) -> None:
+        """Do the jobs of a transaction that broke one by one; the one with the bug fails alone."""
+        if len(batch) > 1:
+            for job in batch:
+                await self._commit([job])
+        elif batch and not batch[0].done.done():
+            batch[0].done.set_exception(bug)
+        elif not batch:
+            raise bug
+
+    def _transact(self, batch: list[Job[Any]]) -> tuple[GatewayError | None, Any]:
+        try:
+            self._conn.execute("BEGIN IMMEDIATE")
+            for job in batch:
+                try:
+                    job.result = job.work(self._conn)
+                except GatewayError as refused:  # the job's own word: it must not have written anything
+                    job.error = refused
+            told = self._before_commit(self._conn)
+            self._conn.execute("COMMIT")
+        except (sqlite3.Error, OSError) as error:
+            self._roll_back()
+            return _explain(error), None
+        except BaseException:
+            # A bug in a job: nothing of this transaction may stay half done.
+            self._roll_back()
+            raise
+        return None, told
+
+    def _roll_back(self) -> None:
+        if self._conn.in_transaction:
+            # SQLite has rolled back by itself after some errors (disk full, I/O); then this one says so.
+            with contextlib.suppress(sqlite3.Error):
+                self._conn.execute("ROLLBACK")
+        self._after_rollback()
+
+
+def _explain(error: Exception) -> StoreUnavailable:
+    """Say in a sentence why the disk did not take the transaction."""
+    if (
+        isinstance(error, sqlite3.Error)
+        and getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+    ):
+        return StoreFull("The disk or the store is full: free some space, or raise store.max_bytes.")
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    return StoreUnavailable(f"The store cannot write ({name}: {error}): check the disk.")
