@@ -38,8 +38,15 @@ class Sink(Protocol):
     name: str
     window: int  # the largest batch: what may be sent twice after a fault
 
+    @property
+    def connected(self) -> bool:
+        """False when the far end is known to be gone; asked while there is nothing to send."""
+
+    def describe(self) -> Mapping[str, object]:
+        """Say what a person may know about the connection: JSON values, no secrets."""
+
     async def open(self) -> None:
-        """Reach the far end, or raise `SinkUnavailable`. Called before the first `send` and after each fault."""
+        """Reach the far end, or raise `SinkUnavailable`. Called before the first `send` and after a fault."""
 
     async def send(self, batch: Sequence[Outgoing]) -> Mapping[int, str]:
         """Deliver the batch in order; return {index: reason} of those that the far end will never take.

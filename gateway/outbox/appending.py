@@ -53,6 +53,8 @@ class Appender:
     def _append_one(self, draft: Draft, page: Page) -> int:
         earlier = self._conn.execute(statements.NEWEST_OF_ID, (draft.id,)).fetchone()
         revision, flags = draft.revision, draft.flags
+        if self._book.delayed(page, draft):
+            flags |= Flag.LATE
         before: dict[str, int] = {}
         if earlier is not None:
             free = self._free_revision(draft, earlier)

@@ -6,13 +6,33 @@ in the same transaction as their events. A failed transaction forgets the memory
 
 import sqlite3
 from collections import OrderedDict
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 
 from gateway.event import Device
 from gateway.outbox import statements
 from gateway.outbox.entry import Draft, dumps
 
 _MAX_CACHED = 5_000
+_AGREE_MS = 30_000
+_AGREE_PUSHES = 10
+_AGREE_SPAN_MS = 120_000
+
+
+@dataclass(slots=True)
+class Doubt:
+    """A clock that may have been set back: pushes that agree on another offset."""
+
+    offset: int = 0
+    since: int = 0
+    pushes: int = 0
+
+    def agrees(self, offset: int, received: int) -> bool:
+        """Add a push; True when enough of them agree for long enough."""
+        if self.pushes and abs(offset - self.offset) < _AGREE_MS:
+            self.pushes += 1
+        else:
+            self.offset, self.since, self.pushes = offset, received, 1
+        return self.pushes >= _AGREE_PUSHES and received - self.since >= _AGREE_SPAN_MS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,6 +60,7 @@ class Page:
     newest: int | None = None
     newest_data: str | None = None
     pruned: int = 0
+    doubt: Doubt = field(default_factory=Doubt)  # not in the book: after a restart it begins anew
 
 
 class Book:
@@ -75,9 +96,29 @@ class Book:
         page.path = path
         page.last_seen = max(page.last_seen, draft.received)
         page.last_kind = draft.kind
-        if draft.sent is not None:
-            page.clock_offset_ms = draft.sent - draft.received
         self._dirty[page.id] = page
+
+    def delayed(self, page: Page, draft: Draft) -> bool:
+        """Say whether a push waited on its way, and keep the measure of the device's clock.
+
+        A push that is much older than the device's clock explains has waited. A clock that was set back
+        looks the same for one push, but then many pushes over some minutes agree with each other, which
+        a replay never does: its old pushes come faster than they happened.
+        """
+        offset = draft.stated - draft.received
+        known = page.clock_offset_ms
+        if known is None:
+            # Without a time of transmission an old record may be a replay: it is late until others agree with it.
+            late = draft.sent is None and offset < -draft.late_limit
+            page.clock_offset_ms = None if late else offset
+        elif offset >= known - draft.late_limit:
+            late = False
+            page.clock_offset_ms = offset
+        else:
+            late = True
+        if late and page.doubt.agrees(offset, draft.received):
+            page.clock_offset_ms, late = offset, False
+        return late
 
     def newest(self, page: Page, draft: Draft) -> None:
         """Keep the newest fact: state never goes back to an older one."""
@@ -88,7 +129,7 @@ class Book:
     def write(self) -> None:
         """Write the pages that changed, inside the running transaction."""
         if self._dirty:
-            self._conn.executemany(statements.PUT_DEVICE, [asdict(page) for page in self._dirty.values()])
+            self._conn.executemany(statements.PUT_DEVICE, [_row(page) for page in self._dirty.values()])
             self._dirty.clear()
 
     def forget(self) -> None:
@@ -101,3 +142,10 @@ class Book:
             if known not in self._dirty:
                 del self._pages[known]
                 return
+
+
+_COLUMNS = tuple(column.name for column in fields(Page) if column.name != "doubt")
+
+
+def _row(page: Page) -> dict[str, object]:
+    return {name: getattr(page, name) for name in _COLUMNS}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from enum import IntFlag
 
+from gateway.errors import Unreadable
 from gateway.event import Device, Event, Json, Kind, tallies
 
 
@@ -29,6 +30,8 @@ class Draft:
     time: int  # ms
     received: int  # ms
     sent: int | None  # ms
+    stated: int  # ms: the newest instant that the device's own clock gave: transmission, else the fact itself
+    late_limit: int  # ms
     flags: int
     repaired: bool
     body: str
@@ -77,6 +80,8 @@ class Drafting:
         """Compute what the log keeps of an event."""
         received = milliseconds(received_at)
         sent = None if event.sent_at is None else milliseconds(event.sent_at)
+        over = milliseconds(event.end or event.time)
+        limit = self.late_after_count_ms if event.kind == Kind.COUNT else self.late_after_ms
         body: dict[str, Json] = {"source": event.device.source}
         if event.end is not None:
             body["end"] = rfc3339(milliseconds(event.end))
@@ -94,25 +99,30 @@ class Drafting:
             time=milliseconds(event.time),
             received=received,
             sent=sent,
-            flags=Flag.LATE if self._late(event, sent, received) else 0,
+            stated=over if sent is None else sent,
+            late_limit=limit,
+            flags=Flag.LATE if sent is not None and sent - over > limit else 0,
             repaired=event.repaired,
-            body=dumps(body),
+            body=_storable(dumps(body)),
             personal=dumps(event.personal) if event.personal else None,
             day=event.time.astimezone(self.zone).strftime("%Y-%m-%d"),
             tallies=dict(tallies(event.kind, event.data)),
             data=event.data,
         )
 
-    def _late(self, event: Event, sent: int | None, received: int) -> bool:
-        """Compare the fact's end with the device's own clock where it states it, so that skew is not lateness."""
-        known = milliseconds(event.end or event.time)
-        limit = self.late_after_count_ms if event.kind == Kind.COUNT else self.late_after_ms
-        return (received if sent is None else sent) - known > limit
-
 
 def dumps(value: object) -> str:
     """Write compact JSON that keeps names readable."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _storable(text: str) -> str:
+    """Refuse what SQLite could not write: half a character pair, which JSON can state."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Unreadable("a text holds half a character (a lone surrogate)") from error
+    return text
 
 
 def earlier_tallies(kind: str, body: str) -> dict[str, int]:

@@ -57,6 +57,11 @@ class Position:
         """Go on at the head and owe the range up to it; False when there are too many ranges already."""
         if head <= self.cursor:
             return True
+        last = self.arrears[-1] if self.arrears else None
+        if last is not None and not last.replay and last.last == self.cursor:
+            self.arrears[-1] = replace(last, last=head)
+            self.cursor = head
+            return True
         if sum(1 for owed in self.arrears if not owed.replay) >= MAX_ARREARS:
             return False
         self.arrears.append(Arrears(self.cursor, head))

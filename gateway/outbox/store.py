@@ -212,6 +212,10 @@ class Outbox:
         if self._lazy_timer is None:
             self._lazy_timer = asyncio.get_running_loop().call_later(_LAZY_S, self._lazy_due)
 
+    def is_settled(self, sink: str) -> bool:
+        """Say whether everything that `settle` was told is on disk."""
+        return sink not in self._lazy
+
     async def settle_now(
         self,
         position: Position,

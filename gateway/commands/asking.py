@@ -1,0 +1,89 @@
+"""What reading commands share: the configuration, the daemon if it runs, else the store itself."""
+
+import json
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from gateway.config import Config, load
+from gateway.control.client import Client, DaemonDown
+from gateway.errors import ConfigError, GatewayError
+from gateway.outbox.reading import looking
+
+FINE, FAULT, CANNOT_TELL = 0, 1, 2
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+def configuration(path: Path | None) -> Config:
+    """Load the configuration, or end with what is wrong with it."""
+    try:
+        return load(path)
+    except ConfigError as error:
+        give_up(str(error))
+
+
+def give_up(sentence: str, status: int = CANNOT_TELL) -> NoReturn:
+    """End with a sentence."""
+    click.echo(sentence, err=True)
+    sys.exit(status)
+
+
+def read(
+    config: Config, name: str, from_store: Callable[[sqlite3.Connection], object], **query: str
+) -> object:
+    """Ask the daemon; when it is down read the store, which says the same but for what only lives in memory."""
+    try:
+        return Client(config.socket).get(f"/read/{name}", **query)["done"]
+    except DaemonDown as down:
+        try:
+            with looking(config.store.path) as conn:
+                told = from_store(conn)
+        except GatewayError as error:
+            give_up(f"{down}\n{error}")
+        click.echo(f"{down} This is what it left on disk.", err=True)
+        return told
+    except GatewayError as error:
+        give_up(str(error))
+
+
+def do(config: Config, path: str, body: dict[str, object] | None = None) -> None:
+    """Have the daemon do something and say what it did."""
+    try:
+        click.echo(Client(config.socket).post(path, body)["done"])
+    except DaemonDown as down:
+        give_up(f"{down} Start it first: only the running gateway changes the store.")
+    except GatewayError as error:
+        give_up(str(error), FAULT)
+
+
+def show(value: object) -> None:
+    """Print JSON."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def table(rows: list[dict[str, object]], columns: dict[str, str]) -> None:
+    """Print rows under headings; ``columns`` is key: heading."""
+    cells = [[_cell(row.get(key)) for key in columns] for row in rows]
+    widths = [
+        max([len(head), *(len(line[at]) for line in cells)]) for at, head in enumerate(columns.values())
+    ]
+    for line in [list(columns.values()), *cells]:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def plain(text: object) -> str:
+    """Make a stranger's text safe for a terminal: nothing in it moves the cursor or starts a new line."""
+    return "".join(char if char.isprintable() else "?" for char in str(text))
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return plain(value)[:80]

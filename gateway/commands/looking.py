@@ -1,0 +1,157 @@
+"""`gateway status`, `gateway devices` and `gateway sinks`."""
+
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from gateway.commands.asking import (
+    CANNOT_TELL,
+    FAULT,
+    as_json,
+    configuration,
+    give_up,
+    plain,
+    read,
+    show,
+    table,
+)
+from gateway.control import views
+from gateway.control.client import Client, DaemonDown
+from gateway.errors import GatewayError
+from gateway.outbox import site_zone
+from gateway.outbox.reading import looking
+
+Row = dict[str, object]
+
+_SINK_COLUMNS = {
+    "name": "SINK",
+    "connected": "CONNECTED",
+    "received": "RECEIVED",
+    "delivered": "DELIVERED",
+    "waiting": "WAITING",
+    "lettered": "LETTERED",
+    "expired": "EXPIRED",
+    "lost": "LOST",
+    "oldest_waiting_s": "OLDEST S",
+    "last_error": "LAST ERROR",
+}
+
+
+@click.command()
+@as_json
+@click.pass_obj
+def status(path: Path | None, *, as_json: bool) -> None:
+    """Say how the gateway is, what is wrong, and what to do about it."""
+    config = configuration(path)
+    try:
+        told = Client(config.socket).get("/status")
+    except DaemonDown as down:
+        _status_when_down(config.store.path, str(down), as_json=as_json)
+    except GatewayError as error:
+        give_up(str(error))
+    else:
+        faults = cast("list[Row]", told["faults"])
+        if as_json:
+            show(told)
+        else:
+            _print_status(told, faults)
+        sys.exit(FAULT if faults else 0)
+
+
+def _status_when_down(store: Path, sentence: str, *, as_json: bool) -> None:
+    try:
+        with looking(store) as conn:
+            told: Row = {
+                "state": "down",
+                "sinks": views.sink_accounts(conn),
+                "store": views.store_facts(conn),
+            }
+    except GatewayError as error:
+        give_up(f"{sentence}\n{error}")
+    if as_json:
+        show(told)
+    else:
+        click.echo(f"{sentence}\nStart it with: systemctl start gateway\n\nWhat it left on disk:")
+        table(cast("list[Row]", told["sinks"]), _SINK_COLUMNS)
+    sys.exit(CANNOT_TELL)
+
+
+def _print_status(told: Row, faults: list[Row]) -> None:
+    for fault in faults:
+        click.echo(f"! {plain(fault['sentence'])}\n    do: {plain(fault['action'])}   [{fault['code']}]")
+    if not faults:
+        click.echo("All well.")
+    since = cast("dict[str, Any]", told["since_start"])
+    store = cast("dict[str, Any]", told["store"])
+    last = since["last_post_s"]
+    click.echo(
+        f"\n{told['gateway']} {told['version']}, up {told['uptime_s']} s, listening on {told['listen']}\n"
+        f"received {told['received']} events; since the start {since['posts']} pushes, {since['duplicates']} repeated, "
+        f"{since['letters']} unreadable, {since['refused']} refused; last push "
+        f"{'never' if last is None else f'{last} s ago'}\n"
+        f"{store['devices']} devices; store {store['used_bytes'] >> 20} of {store['limit_bytes'] >> 20} MiB, "
+        f"disk {store['disk_free_bytes'] >> 20} MiB free; letters {sum(store['letters'].values())}\n"
+    )
+    table(cast("list[Row]", told["sinks"]), _SINK_COLUMNS)
+
+
+@click.command()
+@click.argument("device", required=False)
+@as_json
+@click.pass_obj
+def devices(path: Path | None, device: str | None, *, as_json: bool) -> None:
+    """List the devices, or show one named by id, serial number or label."""
+    config = configuration(path)
+    zone = site_zone(config.site.zone)
+    query = {"device": device} if device else {}
+    rows = cast(
+        "list[Row]", read(config, "devices", lambda conn: views.device_states(conn, zone, device), **query)
+    )
+    if as_json:
+        show(rows)
+    elif device:
+        for row in rows:
+            for name, value in row.items():
+                click.echo(f"{name:<20} {plain(value)}")
+    else:
+        columns = {
+            "device": "DEVICE",
+            "name": "NAME",
+            "address": "ADDRESS",
+            "last_seen": "LAST SEEN",
+            "enters_today": "IN TODAY",
+            "exits_today": "OUT TODAY",
+            "allowed_today": "ALLOWED",
+            "clock_offset_s": "CLOCK S",
+        }
+        table(rows, columns)
+    if device and not rows:
+        give_up(f"No device is called {plain(device)}; `gateway devices` lists them.", FAULT)
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--try-now", is_flag=True, help="Try this sink now instead of at the end of its pause.")
+@as_json
+@click.pass_obj
+def sinks(path: Path | None, name: str | None, *, try_now: bool, as_json: bool) -> None:
+    """Show each sink's account, checked against the log."""
+    config = configuration(path)
+    if try_now:
+        if name is None:
+            give_up("Say which sink: gateway sinks NAME --try-now")
+        from gateway.commands.asking import do  # noqa: PLC0415 - only here
+
+        do(config, f"/sinks/{name}/try")
+        return
+    rows = cast("list[Row]", read(config, "sinks", lambda conn: views.sink_accounts(conn, verify=True)))
+    rows = [row for row in rows if name in (None, row["name"])]
+    if as_json:
+        show(rows)
+    else:
+        columns = {key: head for key, head in _SINK_COLUMNS.items() if key not in {"connected", "last_error"}}
+        table(rows, columns | {"replayed": "REPLAYED", "balanced": "BALANCED"})
+    if any(row["balanced"] is False for row in rows):
+        sys.exit(FAULT)

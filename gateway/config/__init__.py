@@ -1,0 +1,45 @@
+"""The configuration: one TOML file becomes one frozen `Config`, or the list of everything wrong with it.
+
+Nothing outside this package knows that pydantic is behind it. Loading reads files and changes nothing.
+"""
+
+from gateway.config.loading import load, loads
+from gateway.config.mistakes import InvalidConfigError, Mistake, render_mistakes, to_json
+from gateway.config.model import Config
+from gateway.config.secrets import PlainFile, SecretFile
+from gateway.config.sections import (
+    DeviceSection,
+    EventsSection,
+    GatewaySection,
+    ListenSection,
+    RuntimeSection,
+    SiteSection,
+    SourceSection,
+    SourcesSection,
+    StoreSection,
+)
+from gateway.config.sink_sections import HttpsSection, MqttSection, SinkSection
+
+__all__ = [
+    "Config",
+    "DeviceSection",
+    "EventsSection",
+    "GatewaySection",
+    "HttpsSection",
+    "InvalidConfigError",
+    "ListenSection",
+    "Mistake",
+    "MqttSection",
+    "PlainFile",
+    "RuntimeSection",
+    "SecretFile",
+    "SinkSection",
+    "SiteSection",
+    "SourceSection",
+    "SourcesSection",
+    "StoreSection",
+    "load",
+    "loads",
+    "render_mistakes",
+    "to_json",
+]

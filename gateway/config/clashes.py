@@ -1,0 +1,184 @@
+"""What options say about each other: rules that no single option can break alone.
+
+Each rule yields `Clash`: the places involved, the first of which gives the line. A rule is not asked about
+places whose value was wrong already, so no mistake is a consequence of another.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from gateway.config.lines import Place
+from gateway.config.model import Config
+from gateway.config.sink_sections import HttpsSection, MqttSection
+
+_SOCKET_PATH_MAX = 107  # bytes in sockaddr_un, less the closing NUL
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """Two or more options that cannot both be as they are."""
+
+    places: tuple[Place, ...]
+    problem: str
+    suggestion: str | None = None
+
+
+def clashes(config: Config) -> Iterator[Clash]:
+    """Yield every clash in a configuration whose options are all valid by themselves."""
+    for rule in _RULES:
+        yield from rule(config)
+
+
+def _limits(config: Config) -> Iterator[Clash]:
+    for section, smaller, larger in (
+        ("listen", "connections_per_address", "connections"),
+        ("listen", "xml_bytes", "max_bodies_bytes"),
+        ("listen", "json_bytes", "max_bodies_bytes"),
+        ("listen", "other_bytes", "max_bodies_bytes"),
+        ("store", "letters_per_sender", "letters_max"),
+        ("store", "letters_bytes", "max_bytes"),
+    ):
+        options = getattr(config, section)
+        if getattr(options, smaller) > getattr(options, larger):
+            yield Clash(
+                ((section, smaller), (section, larger)),
+                f"is more than {section}.{larger} ({getattr(options, larger)})",
+                f"lower it, or raise {larger}",
+            )
+
+
+def _socket_path(config: Config) -> Iterator[Clash]:
+    if len(bytes(config.socket)) > _SOCKET_PATH_MAX:
+        yield Clash(
+            (("runtime", "socket"), ("store", "path")),
+            f"the path of the socket would be longer than the {_SOCKET_PATH_MAX} bytes that Linux allows",
+            'write a short one, such as: socket = "/tmp/gateway.sock"',
+        )
+
+
+def _sources(config: Config) -> Iterator[Clash]:
+    paths: dict[Place, object] = {
+        ("sources", name, "path"): source.path for name, source in config.sources.by_name().items()
+    }
+    for place, first in _doubles(paths):
+        yield Clash(
+            (place, first),
+            f"is the path of [{first[0]}.{first[1]}] too, so it cannot tell them apart",
+            "give each source a path of its own",
+        )
+
+
+def _devices(config: Config) -> Iterator[Clash]:
+    for name, device in config.devices.items():
+        if device.token is None and device.id is None:
+            yield Clash(
+                (("devices", name), ("devices", name, "token"), ("devices", name, "id")),
+                "says nothing about how to know the device",
+                'add token = "..." (a path that only this device uses) or id = "..." (as `gateway devices` shows it)',
+            )
+    for option in ("token", "id"):
+        values: dict[Place, object] = {
+            ("devices", name, option): getattr(device, option) for name, device in config.devices.items()
+        }
+        for place, first in _doubles(values):
+            yield Clash(
+                (place, first), f"is the {option} of [{first[0]}.{first[1]}] too", "each device has its own"
+            )
+
+
+def _each_sink(config: Config) -> Iterator[Clash]:
+    for name, sink in config.sinks.items():
+        at = ("sinks", name)
+        for has, lacks in (("cert_file", "key_file"), ("key_file", "cert_file")):
+            if getattr(sink, has) and not getattr(sink, lacks):
+                yield Clash(((*at, has), (*at, lacks)), f"is of no use without {lacks}", f"add {lacks}")
+        if not sink.tls:
+            for option in ("ca_file", "cert_file", "key_file"):
+                if getattr(sink, option):
+                    secure = "mqtts" if isinstance(sink, MqttSection) else "https"
+                    yield Clash(
+                        ((*at, option), (*at, "endpoint")),
+                        "is not used, because the endpoint has no TLS",
+                        f"begin the endpoint with {secure}://, or take this option out",
+                    )
+        yield from _mqtt(at, sink) if isinstance(sink, MqttSection) else _https(at, sink)
+
+
+def _mqtt(at: Place, sink: MqttSection) -> Iterator[Clash]:
+    if sink.inflight > sink.window:
+        yield Clash(
+            ((*at, "inflight"), (*at, "window")),
+            f"is more than the window ({sink.window}), so it is never reached",
+            "lower inflight, or raise window",
+        )
+    if sink.password_file and sink.username is None and sink.version == "3.1.1":
+        yield Clash(
+            ((*at, "password_file"), (*at, "username"), (*at, "version")),
+            "MQTT 3.1.1 allows no password without a user",
+            "add username",
+        )
+
+
+def _https(at: Place, sink: HttpsSection) -> Iterator[Clash]:
+    if not sink.tls and not sink.insecure_http:
+        yield Clash(
+            ((*at, "endpoint"), (*at, "insecure_http")),
+            "sends everything in the clear",
+            "begin it with https://, or add insecure_http = true where the network is trusted",
+        )
+    if sink.batch > sink.window:
+        yield Clash(
+            ((*at, "batch"), (*at, "window")),
+            f"is more than the window ({sink.window}), so it is never reached",
+            "lower batch, or raise window",
+        )
+
+
+def _twins(config: Config) -> Iterator[Clash]:
+    mqtt = {
+        name: sink for name, sink in config.sinks.items() if isinstance(sink, MqttSection) and sink.enabled
+    }
+    https = {
+        name: sink for name, sink in config.sinks.items() if isinstance(sink, HttpsSection) and sink.enabled
+    }
+    brokers = {name: (sink.host, sink.port) for name, sink in mqtt.items()}
+    clients: dict[Place, object] = {
+        ("sinks", name, "client_id"): (where, config.client_id(name)) for name, where in brokers.items()
+    }
+    topics: dict[Place, object] = {
+        ("sinks", name, "base"): (where, mqtt[name].base) for name, where in brokers.items()
+    }
+    urls: dict[Place, object] = {("sinks", name, "endpoint"): sink.endpoint for name, sink in https.items()}
+    for place, first in _doubles(clients):
+        yield _twin(place, first, "has the client id of", "the broker throws one out when the other comes")
+    for place, first in _doubles(topics):
+        yield _twin(place, first, "has the endpoint and base of", "every event would be there twice")
+    for place, first in _doubles(urls):
+        yield _twin(place, first, "is the endpoint of", "every event would arrive there twice")
+
+
+def _twin(place: Place, first: Place, problem: str, consequence: str) -> Clash:
+    others = tuple((*at[:2], option) for at in (place, first) for option in ("endpoint", "enabled"))
+    return Clash(
+        (place, first, *others),
+        f"{problem} [{first[0]}.{first[1]}] too: {consequence}",
+        f"give each sink its own {place[-1]}, or take one of them out",
+    )
+
+
+def _doubles(values: Mapping[Place, object]) -> Iterator[tuple[Place, Place]]:
+    """Yield each place whose value another place before it has, with that first place."""
+    first: dict[object, Place] = {}
+    for place, value in values.items():
+        if value is not None and first.setdefault(value, place) != place:
+            yield place, first[value]
+
+
+_RULES: tuple[Callable[[Config], Iterator[Clash]], ...] = (
+    _limits,
+    _socket_path,
+    _sources,
+    _devices,
+    _each_sink,
+    _twins,
+)

@@ -1,0 +1,63 @@
+"""The whole configuration as one frozen value."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field
+
+from gateway.config.fields import Slug
+from gateway.config.sections import (
+    SYSTEM_RUNTIME,
+    DeviceSection,
+    EventsSection,
+    GatewaySection,
+    ListenSection,
+    RuntimeSection,
+    Section,
+    SiteSection,
+    SourcesSection,
+    StoreSection,
+    usable,
+)
+from gateway.config.sink_sections import AnySink, MqttSection
+
+
+class Config(Section):
+    """Everything a person can decide. ``Config()`` is the valid configuration of an empty file."""
+
+    gateway: GatewaySection = Field(default_factory=GatewaySection)
+    site: SiteSection = Field(default_factory=SiteSection)
+    listen: ListenSection = Field(default_factory=ListenSection)
+    store: StoreSection = Field(default_factory=StoreSection)
+    runtime: RuntimeSection = Field(default_factory=RuntimeSection)
+    events: EventsSection = Field(default_factory=EventsSection)
+    sources: SourcesSection = Field(default_factory=SourcesSection)
+    devices: Mapping[Slug, DeviceSection] = Field(default_factory=dict)
+    sinks: Mapping[Slug, AnySink] = Field(default_factory=dict)
+
+    @property
+    def socket(self) -> Path:
+        """Give the path of the unix socket on which the running daemon answers commands."""
+        if self.runtime.socket:
+            return self.runtime.socket
+        given = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+        if given:
+            return Path(given, "gateway.sock")
+        folder = SYSTEM_RUNTIME if usable(SYSTEM_RUNTIME) else self.store.path
+        return folder / "gateway.sock"
+
+    def client_id(self, sink: str) -> str:
+        """Give the MQTT client id of a sink; without a configured one it is unique per gateway and sink."""
+        section = self.sinks[sink]
+        given = section.client_id if isinstance(section, MqttSection) else None
+        return given or f"{self.gateway.id}-{sink}"
+
+    @property
+    def hash(self) -> str:
+        """Give twelve characters that change with every option, and that tell nothing about a secret."""
+        document = self.model_dump(mode="json", exclude={"devices": {"__all__": {"token"}}})
+        text = json.dumps(document, sort_keys=True, ensure_ascii=True)
+        return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

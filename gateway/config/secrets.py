@@ -1,0 +1,173 @@
+"""Secrets come from files: which file, who may read it, and what is in it.
+
+The text of a secret leaves only through `SecretFile.reveal`; repr, messages, dumps and the hash show the
+name of its file. A file that others can read or replace is refused, because it is no longer a secret.
+"""
+
+import base64
+import binascii
+import hashlib
+import os
+import shlex
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import PlainSerializer, PlainValidator
+
+from gateway.config.wording import shown, wrong
+
+# Where a bare name is looked up. The second and third let `gateway check` find, from a root shell, what
+# systemd hands to the daemon: its running copy, and the place that the unit loads it from.
+_PLACES = ("/run/credentials/gateway.service", "/etc/gateway/credentials")
+_LONGEST = 65_536
+_PLACE = 'an absolute path, or the bare name of a systemd credential such as "mqtt-password"'
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFile:
+    """A secret and the file it came from. Two are equal only when the secret is the same too."""
+
+    name: str  # as written in the configuration
+    path: Path
+    _text: str = field(repr=False)
+
+    def reveal(self) -> str:
+        """Give the secret itself; never log, store or send what this returns."""
+        return self._text
+
+
+@dataclass(frozen=True, slots=True)
+class PlainFile:
+    """A file that another library opens by its path; the digest makes a changed file a changed option."""
+
+    name: str
+    path: Path
+    digest: str
+
+
+def _locate(name: Any) -> Path:
+    if not isinstance(name, str):
+        raise wrong("must be the name of a file, in quotes", allowed=_PLACE)
+    if name.startswith(("whsec_", "-----BEGIN")):
+        raise wrong(
+            "this is the secret itself, and it belongs in a file",
+            suggestion="write it to a file that only the gateway can read, and put the file's path here",
+        )
+    if name.startswith("/") and "\0" not in name:
+        return Path(name)
+    # Not quoted from here on: who writes a password where its file's name belongs must not see it in a log.
+    if not name or "/" in name or "\0" in name or name in {".", ".."}:
+        raise wrong("this is neither an absolute path nor a bare name", allowed=_PLACE)
+    given = os.environ.get("CREDENTIALS_DIRECTORY")
+    for place in (given,) if given else _PLACES:
+        if os.path.lexists(Path(place, name)):
+            return Path(place, name)
+    where = given or "$CREDENTIALS_DIRECTORY (which is not set here)"
+    raise wrong(
+        f"there is no credential of this name in {where}",
+        allowed=_PLACE,
+        suggestion="add LoadCredential=NAME:/path/to/file to the unit, or write the absolute path here",
+    )
+
+
+def _read(path: Path, *, secret: bool) -> bytes:
+    try:
+        # Without O_NONBLOCK a pipe of that name would hold the start for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise wrong(
+            f"{shown(str(path))} cannot be read: {error.strerror}", suggestion=_cure(error, path)
+        ) from None
+    with open(descriptor, "rb") as stream:  # noqa: PTH123 - the descriptor, so that what is checked is what is read
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode):
+            raise wrong(f"{shown(str(path))} is not a file")
+        if secret and state.st_mode & (stat.S_IRWXO | stat.S_IWGRP):
+            who = "everybody can read or change" if state.st_mode & stat.S_IRWXO else "its group can change"
+            raise wrong(
+                f"{who} {shown(str(path))} (mode {stat.S_IMODE(state.st_mode):04o})",
+                suggestion=f"run: chmod g-w,o= {shlex.quote(str(path))}",
+            )
+        content = stream.read(_LONGEST + 1)
+    if not content.strip():
+        raise wrong(f"{shown(str(path))} is empty")
+    if len(content) > _LONGEST:
+        raise wrong(f"{shown(str(path))} is larger than {_LONGEST} bytes")
+    return content
+
+
+def _cure(error: OSError, path: Path) -> str | None:
+    if isinstance(error, PermissionError):
+        return "let the gateway's user read it, or run this command as root"
+    if isinstance(error, FileNotFoundError):
+        return f"create it, and run: chmod 600 {shlex.quote(str(path))}"
+    return None
+
+
+def _secret(name: Any) -> SecretFile:
+    path = _locate(name)
+    try:
+        text = _read(path, secret=True).decode("utf-8")
+    except UnicodeDecodeError:
+        raise wrong(f"{shown(str(path))} is not UTF-8 text") from None
+    text = text.removesuffix("\n").removesuffix("\r")  # editors end a line; a secret has just one
+    if any(character in text for character in "\r\n\0"):
+        raise wrong(f"{shown(str(path))} holds more than one line")
+    return SecretFile(name, path, text)
+
+
+def _signing_secrets(names: Any) -> tuple[SecretFile, ...]:
+    listed = tuple(_secret(name) for name in (names if isinstance(names, list) else [names]))
+    if not listed:
+        raise wrong("an empty list signs nothing; leave the option out instead")
+    for item in listed:
+        try:
+            raw = base64.b64decode(item.reveal().removeprefix("whsec_"), validate=True)
+        except (binascii.Error, ValueError):
+            raw = b""
+        if not item.reveal().startswith("whsec_") or len(raw) < 24:
+            raise wrong(
+                f"{shown(str(item.path))} does not hold a signing secret",
+                allowed='"whsec_" and then at least 24 random bytes in Base64',
+            )
+    return listed
+
+
+def _pem(name: Any, word: str, *, secret: bool) -> PlainFile:
+    path = _locate(name)
+    content = _read(path, secret=secret)
+    if f"{word}-----".encode() not in content:
+        raise wrong(f"{shown(str(path))} holds no PEM block of the kind {word}")
+    if b"ENCRYPTED" in content:
+        raise wrong(
+            f"{shown(str(path))} is encrypted, and nobody is there to type its passphrase",
+            suggestion="write the key without a passphrase to a file that only the gateway can read",
+        )
+    return PlainFile(name, path, hashlib.blake2b(content, digest_size=8).hexdigest())
+
+
+def _certificate(name: Any) -> PlainFile:
+    return _pem(name, "CERTIFICATE", secret=False)
+
+
+def _private_key(name: Any) -> PlainFile:
+    return _pem(name, "PRIVATE KEY", secret=True)
+
+
+def _name_of(file: SecretFile | PlainFile | None) -> str | None:
+    return file.name if file else None
+
+
+def _names_of(files: tuple[SecretFile, ...]) -> list[str]:
+    return [file.name for file in files]
+
+
+_AS_NAME = PlainSerializer(_name_of)
+SecretOption = Annotated[SecretFile | None, PlainValidator(_secret), _AS_NAME]
+SigningSecrets = Annotated[
+    tuple[SecretFile, ...], PlainValidator(_signing_secrets), PlainSerializer(_names_of)
+]
+CertificateOption = Annotated[PlainFile | None, PlainValidator(_certificate), _AS_NAME]
+KeyOption = Annotated[PlainFile | None, PlainValidator(_private_key), _AS_NAME]

@@ -1,0 +1,128 @@
+"""The sections of the configuration beside the sinks; `config.example.toml` explains each option.
+
+A default that is written here is written in `config.example.toml` too: a test compares them.
+"""
+
+import os
+import socket
+from collections.abc import Mapping
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.config.addresses import CheckedNetwork, ListenHost, Network, PathToken, UrlPath
+from gateway.config.fields import Folder, Listed, NotEmpty, Seconds, Size, Slug, Text, Zone, slugged
+
+KIB = 2**10
+MIB = 2**20
+GIB = 2**30
+DAY_S = 86_400
+_LOCAL = (
+    *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16"),
+    *("fc00::/7", "fe80::/10", "::1/128"),
+)
+_SYSTEM_STORE = Path("/var/lib/gateway")
+SYSTEM_RUNTIME = Path("/run/gateway")
+
+
+class Section(BaseModel):
+    """What all sections are: no unknown options, no conversion between types, no change after loading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+def _host_id() -> str:
+    return slugged(socket.gethostname().split(".", 1)[0]) or "gateway"
+
+
+def usable(folder: Path) -> bool:
+    """Say whether a system folder is ours to use: for root, and for the user that owns it."""
+    return os.geteuid() == 0 or os.access(folder, os.W_OK)
+
+
+def _store_path() -> Path:
+    given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]  # systemd may list several
+    if given:
+        return Path(given)
+    return _SYSTEM_STORE if usable(_SYSTEM_STORE) else Path.home() / ".local/share/gateway"
+
+
+def _local_networks() -> tuple[Network, ...]:
+    return tuple(ip_network(network) for network in _LOCAL)
+
+
+class GatewaySection(Section):
+    id: Slug = Field(default_factory=_host_id)
+    name: Text = ""
+
+
+class SiteSection(Section):
+    name: Text = ""
+    zone: Zone | None = None
+
+    @property
+    def tzinfo(self) -> ZoneInfo | None:
+        return ZoneInfo(self.zone) if self.zone else None
+
+
+class ListenSection(Section):
+    host: ListenHost = "0.0.0.0"
+    port: int = Field(default=8088, ge=0, le=65_535)
+    allow: Annotated[tuple[CheckedNetwork, ...], Listed, NotEmpty] = Field(default_factory=_local_networks)
+    connections: int = Field(default=256, ge=1, le=10_000)
+    connections_per_address: int = Field(default=32, ge=1, le=10_000)
+    header_bytes: Size = Field(default=16 * KIB, ge=KIB, le=MIB)
+    header_deadline_s: Seconds = Field(default=10.0, gt=0, le=300)
+    keep_alive_s: Seconds = Field(default=75.0, gt=0, le=3600)
+    body_deadline_s: Seconds = Field(default=30.0, gt=0, le=600)
+    xml_bytes: Size = Field(default=256 * KIB, ge=KIB, le=8 * MIB)
+    json_bytes: Size = Field(default=2_000_000, ge=KIB, le=64 * MIB)
+    other_bytes: Size = Field(default=64 * KIB, ge=KIB, le=8 * MIB)
+    max_bodies_bytes: Size = Field(default=64 * MIB, ge=MIB, le=GIB)
+
+
+class StoreSection(Section):
+    path: Folder = Field(default_factory=_store_path)
+    keep_days: int = Field(default=30, ge=1, le=3650)
+    max_bytes: Size = Field(default=2 * GIB, ge=16 * MIB)
+    min_free_bytes: Size = Field(default=200 * MIB, ge=0)
+    when_full: Literal["refuse", "drop_oldest"] = "refuse"
+    letters_max: int = Field(default=1000, ge=1, le=1_000_000)
+    letters_per_sender: int = Field(default=100, ge=1, le=1_000_000)
+    letters_bytes: Size = Field(default=50 * MIB, ge=MIB)
+    commit_queue: int = Field(default=2000, ge=1, le=100_000)
+
+
+class RuntimeSection(Section):
+    socket: Folder | None = None  # `Config.socket` says which one is used
+    log_format: Literal["auto", "journal", "json", "console"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    stop_grace_s: Seconds = Field(default=5.0, ge=0, le=60)
+
+
+class EventsSection(Section):
+    late_after_s: Seconds = Field(default=300.0, gt=0, le=DAY_S)
+    late_after_count_s: Seconds = Field(default=1800.0, gt=0, le=7 * DAY_S)
+
+
+class SourceSection(Section):
+    enabled: bool = True
+    path: UrlPath | None = None
+
+
+class SourcesSection(Section):
+    people_counter: SourceSection = SourceSection()
+    face_terminal: SourceSection = SourceSection()
+
+    def by_name(self) -> Mapping[str, SourceSection]:
+        """Give the options of each source, by the source's name."""
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+
+class DeviceSection(Section):
+    token: PathToken | None = None
+    id: Slug | None = None
+    name: Text = ""

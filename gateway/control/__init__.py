@@ -1,0 +1,1 @@
+"""How commands talk to the running daemon, and what they read when it is down."""

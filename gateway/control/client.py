@@ -1,0 +1,70 @@
+"""Ask the running daemon over its unix socket."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.errors import GatewayError
+
+if TYPE_CHECKING:
+    import httpx2
+
+_TIMEOUT_S = 10.0
+
+
+class DaemonDown(GatewayError):
+    """No daemon answers on the control socket."""
+
+
+class Client:
+    """One connection to the daemon. Every call raises `DaemonDown` when there is none."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+
+    def get(self, path: str, **query: str) -> dict[str, object]:
+        """Read something."""
+        return self._ask("GET", path, params=query)
+
+    def post(self, path: str, body: dict[str, object] | None = None) -> dict[str, object]:
+        """Do something; raises `GatewayError` with the daemon's sentence when it refuses."""
+        return self._ask("POST", path, json=body)
+
+    def tail(self) -> Iterator[dict[str, object]]:
+        """Follow the pushes as they come."""
+        import httpx2  # noqa: PLC0415 - a command that does not need it starts faster
+
+        try:
+            with self._client(None) as client, client.stream("GET", "/tail") as answer:
+                for line in answer.iter_lines():
+                    if line.strip():
+                        yield json.loads(line)
+        except httpx2.TransportError as error:
+            raise DaemonDown(self._down(error)) from error
+
+    def _ask(self, method: str, path: str, **how: object) -> dict[str, object]:
+        import httpx2  # noqa: PLC0415 - a command that does not need it starts faster
+
+        try:
+            with self._client(_TIMEOUT_S) as client:
+                answer = client.request(method, path, **how)  # type: ignore[arg-type]  # params and json
+        except (httpx2.TransportError, OSError) as error:
+            raise DaemonDown(self._down(error)) from error
+        body: dict[str, object] = answer.json()
+        if answer.status_code >= 400:
+            raise GatewayError(str(body.get("problem", f"The daemon answered {answer.status_code}.")))
+        return body
+
+    def _client(self, timeout_s: float | None) -> "httpx2.Client":
+        import httpx2  # noqa: PLC0415 - a command that does not need it starts faster
+
+        transport = httpx2.HTTPTransport(uds=str(self._socket))
+        return httpx2.Client(
+            transport=transport, base_url="http://gateway", timeout=timeout_s, trust_env=False
+        )
+
+    def _down(self, error: Exception) -> str:
+        if isinstance(error.__cause__, PermissionError) or "Permission" in str(error):
+            return f"This user may not open {self._socket}: run the command with sudo."
+        return f"The gateway is not running (nothing answers on {self._socket})."

@@ -1,0 +1,121 @@
+"""What commands show, read from the store: the same with the daemon up or down."""
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime, tzinfo
+
+from gateway.outbox import Entry, Position, letters, reading, rfc3339
+from gateway.outbox.letters import Letter
+from gateway.projection import Day, describe
+
+
+def sink_account(conn: sqlite3.Connection, position: Position, *, verify: bool = False) -> dict[str, object]:
+    """Give one sink's account: received = delivered + waiting + lettered + expired + lost.
+
+    ``verify`` also counts the log, which takes time in proportion to what waits.
+    """
+    head = reading.head(conn)
+    account: dict[str, object] = {
+        "name": position.name,
+        "received": head - position.since,
+        "delivered": position.delivered,
+        "waiting": position.waiting(head),
+        "lettered": position.lettered,
+        "expired": position.expired,
+        "lost": position.lost,
+        "replayed": position.replayed,
+        "oldest_waiting_s": _oldest_age_s(conn, position, head),
+        "stopped": position.stopped,
+    }
+    if verify:
+        in_log = reading.count_owed(conn, position, head)
+        in_letters = conn.execute(
+            "SELECT count(*) FROM letters WHERE stage = 'deliver' AND sink = ?", (position.name,)
+        ).fetchone()[0]
+        account |= {
+            "waiting_in_log": in_log,
+            "letters_kept": in_letters,
+            "balanced": in_log == account["waiting"] and in_letters <= position.lettered,
+        }
+    return account
+
+
+def _oldest_age_s(conn: sqlite3.Connection, position: Position, head: int) -> float | None:
+    place = position.settled_up_to()
+    row = conn.execute(
+        "SELECT received FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1", (place, head)
+    ).fetchone()
+    return None if row is None else max(round(datetime.now(UTC).timestamp() - row[0] / 1000, 1), 0.0)
+
+
+def sink_accounts(conn: sqlite3.Connection, *, verify: bool = False) -> list[dict[str, object]]:
+    """Give every sink's account, also of sinks that are no longer configured."""
+    return [sink_account(conn, position, verify=verify) for position in reading.sinks(conn)]
+
+
+def device_states(
+    conn: sqlite3.Connection, zone: tzinfo, device: str | None = None
+) -> list[dict[str, object]]:
+    """Give the state of every device, or of one named by id, serial or label."""
+    day = Day.of(datetime.now(UTC), zone)
+    return [
+        describe(conn, page, day)
+        | {
+            "first_seen": rfc3339(int(str(page["first_seen"]))),
+            "duplicates": page["duplicates"],
+            "repaired": page["repaired"],
+            "serial": page["serial"],
+            "mac": page["mac"],
+            "path": page["path"],
+        }
+        for page in reading.devices(conn, device)
+    ]
+
+
+def letter_row(letter: Letter, *, whole: bool = False) -> dict[str, object]:
+    """Give a letter as JSON values; ``whole`` with its body."""
+    row: dict[str, object] = {
+        "number": letter.number,
+        "stage": letter.stage,
+        "sink": letter.sink or None,
+        "sender": letter.sender,
+        "reason": letter.reason,
+        "received": rfc3339(letter.received),
+        "retry": letter.retry,
+    }
+    if whole:
+        row["head"] = {name: value for name, value in letter.head.items() if name != "personal"}
+        row["body"] = letter.body.decode("utf-8", "replace")
+    return row
+
+
+def letter_rows(conn: sqlite3.Connection, stage: str | None = None) -> list[dict[str, object]]:
+    """List letters, oldest first."""
+    return [letter_row(letter) for letter in letters.find(conn, stage=stage)]
+
+
+def entry_rows(entries: Sequence[Entry]) -> list[dict[str, object]]:
+    """Give log entries as JSON values, without personal fields."""
+    return [
+        {
+            "seq": entry.seq,
+            "id": entry.id,
+            "revision": entry.revision,
+            "kind": entry.kind,
+            "device": entry.device,
+            "time": rfc3339(entry.time),
+            "received_at": rfc3339(entry.received),
+            "flags": entry.flags,
+            "body": entry.body,
+        }
+        for entry in entries
+    ]
+
+
+def store_facts(conn: sqlite3.Connection) -> dict[str, object]:
+    """Give the store's own figures."""
+    return {
+        "head": reading.head(conn),
+        "letters": letters.counts(conn),
+        "devices": conn.execute("SELECT count(*) FROM devices").fetchone()[0],
+    }

@@ -1,0 +1,192 @@
+"""Turn a configuration into the parts of the gateway."""
+
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import ip_address
+
+from gateway.config import Config
+from gateway.config.sink_sections import AnySink, HttpsSection, MqttSection
+from gateway.event import slug
+from gateway.forwarder import Pacing, Rendering
+from gateway.guard import BodyLimits
+from gateway.listener import Limits
+from gateway.outbox import Bounds, Drafting, Settings, site_zone
+from gateway.receiver import Reception
+from gateway.retry import Backoff
+from gateway.sink import Sink, State
+from gateway.sources import registry
+
+
+def store_settings(config: Config) -> Settings:
+    """Say how and where events are kept."""
+    store = config.store
+    return Settings(
+        directory=store.path,
+        drafting=drafting(config),
+        keep_days=store.keep_days,
+        max_bytes=store.max_bytes,
+        min_free_bytes=store.min_free_bytes,
+        when_full=store.when_full,
+        commit_queue=store.commit_queue,
+        letters=Bounds(store.letters_per_sender, store.letters_max, store.letters_bytes),
+    )
+
+
+def drafting(config: Config) -> Drafting:
+    """Say how events become log entries."""
+    return Drafting(
+        zone=site_zone(config.site.zone),
+        late_after_ms=int(config.events.late_after_s * 1000),
+        late_after_count_ms=int(config.events.late_after_count_s * 1000),
+    )
+
+
+def reception(config: Config) -> Reception:
+    """Say how pushes are understood."""
+    sections = config.sources.by_name()
+    wanted: frozenset[str] = frozenset().union(
+        *(sink.personal for sink in config.sinks.values() if sink.enabled)
+    )
+    return Reception(
+        sources=tuple(source for source in registry(wanted) if sections[source.name].enabled),
+        gateway_id=config.gateway.id,
+        zone=config.site.tzinfo,
+        paths={name: section.path for name, section in sections.items() if section.path},
+        tokens=frozenset(device.token for device in config.devices.values() if device.token),
+    )
+
+
+def body_limits(config: Config) -> BodyLimits:
+    """Say how large a body may be and how long it may take."""
+    listen = config.listen
+    return BodyLimits(
+        xml_bytes=listen.xml_bytes,
+        json_bytes=listen.json_bytes,
+        other_bytes=listen.other_bytes,
+        body_deadline_s=listen.body_deadline_s,
+        max_bodies_bytes=listen.max_bodies_bytes,
+    )
+
+
+def listen_limits(config: Config) -> Limits:
+    """Say how many may connect and how long a head may take."""
+    listen = config.listen
+    return Limits(
+        header_bytes=listen.header_bytes,
+        connections=listen.connections,
+        connections_per_address=listen.connections_per_address,
+        keep_alive_s=listen.keep_alive_s,
+        header_deadline_s=listen.header_deadline_s,
+    )
+
+
+def allowed(config: Config) -> Callable[[str], bool]:
+    """Say which addresses may connect to the device port; this box itself always may."""
+    networks = config.listen.allow
+    known: dict[str, bool] = {}
+
+    def allow(address: str) -> bool:
+        verdict = known.get(address)
+        if verdict is None:
+            if len(known) > 10_000:
+                known.clear()
+            ip = ip_address(address)
+            verdict = known[address] = ip.is_loopback or any(
+                ip.version == net.version and ip in net for net in networks
+            )
+        return verdict
+
+    return allow
+
+
+def rendering(config: Config, name: str, key: str) -> Rendering:
+    """Say how one sink sees the log."""
+    return Rendering(
+        gateway_id=slug(config.gateway.id),
+        sink=name,
+        pseudonym_key=bytes.fromhex(key),
+        personal=frozenset(config.sinks[name].personal),
+        late_after_ms=int(config.events.late_after_s * 1000),
+    )
+
+
+def pacing(section: AnySink) -> Pacing:
+    """Say how one sink is driven."""
+    return Pacing(
+        live_first=section.order == "live_first",
+        start=section.start,
+        rate_per_s=section.rate_per_s,
+        backoff=Backoff(cap_s=section.backoff_max_s),
+    )
+
+
+def sink(
+    config: Config,
+    name: str,
+    states: Callable[[], Awaitable[Sequence[State]]],
+    status: Callable[[], bytes],
+) -> Sink:
+    """Build one sink; its library is imported only when it is used."""
+    section = config.sinks[name]
+    if isinstance(section, MqttSection):
+        return _mqtt(config, name, section, states, status)
+    return _https(config, name, section)
+
+
+def _mqtt(
+    config: Config,
+    name: str,
+    section: MqttSection,
+    states: Callable[[], Awaitable[Sequence[State]]],
+    status: Callable[[], bytes],
+) -> Sink:
+    from gateway.sinks.mqtt import MqttOptions, MqttSink  # noqa: PLC0415 - see `sink`
+
+    options = MqttOptions(
+        name=name,
+        host=section.host,
+        port=section.port,
+        tls=_tls(section) if section.tls else None,
+        username=section.username,
+        password=section.password_file.reveal() if section.password_file else None,
+        client_id=config.client_id(name),
+        base=section.base,
+        gateway_id=slug(config.gateway.id),
+        version=5 if section.version == "5" else 4,
+        keepalive_s=section.keepalive_s,
+        window=section.window,
+        inflight=section.inflight,
+        timeout_s=section.timeout_s,
+    )
+    return MqttSink(options, states=states, status=status)
+
+
+def _https(config: Config, name: str, section: HttpsSection) -> Sink:
+    from gateway.sinks.https import HttpsOptions, HttpsSink  # noqa: PLC0415 - see `sink`
+
+    options = HttpsOptions(
+        name=name,
+        endpoint=section.endpoint,
+        gateway_id=slug(config.gateway.id),
+        tls=_tls(section) if section.tls else None,
+        headers=section.headers,
+        bearer=section.bearer_file.reveal() if section.bearer_file else None,
+        secrets=tuple(secret.reveal() for secret in section.secret_file),
+        batch=section.batch,
+        batch_bytes=section.batch_bytes,
+        gzip=section.gzip,
+        timeout_s=section.timeout_s,
+        window=section.window,
+        insecure_http=section.insecure_http,
+    )
+    return HttpsSink(options)
+
+
+def _tls(section: AnySink) -> ssl.SSLContext:
+    """Trust the system's authorities, or only the configured one; show our certificate if there is one."""
+    context = ssl.create_default_context(cafile=str(section.ca_file.path) if section.ca_file else None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if section.cert_file:
+        key = str(section.key_file.path) if section.key_file else None
+        context.load_cert_chain(str(section.cert_file.path), key)
+    return context

@@ -1,0 +1,97 @@
+"""Start the gateway from a configuration file, react to signals, end with a status that systemd understands."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import structlog
+
+from gateway import __version__, logs, systemd
+from gateway.config import Config, load
+from gateway.daemon import composing
+from gateway.daemon.gateway import Gateway
+from gateway.daemon.supervision import GivingUp
+from gateway.errors import ConfigError, GatewayError
+from gateway.listener import bind, bind_unix
+from gateway.outbox import Outbox
+
+log = structlog.get_logger()
+
+
+def run(path: Path | None) -> int:
+    """Run until a signal; 0 after an orderly stop, 1 when the gateway cannot start or go on."""
+    try:
+        config = load(path)
+    except ConfigError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - logging is set up from the configuration
+        return 1
+    logs.setup(config.runtime.log_format, config.runtime.log_level)
+    failures: list[Exception] = []
+    try:
+        asyncio.run(_main(config, path))
+    except* (GivingUp, GatewayError) as group:
+        failures = list(_leaves(group))
+    for failure in failures:
+        log.error("gateway_cannot_run", reason=str(failure))
+    return 1 if failures else 0
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+async def _main(config: Config, path: Path | None) -> None:
+    sockets = systemd.listen_fds()
+    port = sockets[0] if sockets else bind(config.listen.host, config.listen.port)
+    outbox = await Outbox.open(composing.store_settings(config))
+    gateway = Gateway(config, outbox, port, _bind_control(config))
+
+    def ready() -> None:
+        host, number = port.getsockname()[:2]
+        log.info(
+            "gateway_ready", version=__version__, listen=f"{host}:{number}", store=str(config.store.path)
+        )
+        systemd.ready()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_signals, gateway, path)
+        await gateway.run(ready)
+        tasks.cancel_scope.cancel()
+
+
+def _bind_control(config: Config) -> socket.socket:
+    config.socket.parent.mkdir(parents=True, exist_ok=True)
+    return bind_unix(config.socket)
+
+
+async def _signals(gateway: Gateway, path: Path | None) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        async for number in signals:
+            if number == signal.SIGHUP:
+                await _reload(gateway, path)
+                continue
+            systemd.stopping()
+            gateway.stop()
+
+
+async def _reload(gateway: Gateway, path: Path | None) -> None:
+    """Take over a new configuration; one that does not load leaves the last good one in use."""
+    systemd.reloading()
+    try:
+        config = load(path)
+    except ConfigError as error:
+        gateway.faults.report("config_rejected", "", f"The new configuration was not taken over. {error}")
+        log.error("config_rejected", reason=str(error))
+    else:
+        gateway.faults.clear("config_rejected")
+        await gateway.reload(config)
+        log.info("config_reloaded", config_hash=config.hash)
+    systemd.ready()

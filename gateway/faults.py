@@ -1,0 +1,108 @@
+"""What is wrong right now, for people: a stable code, a subject, one sentence, one action.
+
+A fault is raised when it is noticed and cleared when it is gone; raising it again only counts. The
+sentence says what is wrong and where, with the figures of this case; the action belongs to the code.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+ACTIONS: dict[str, str] = {
+    "clock_missing": "Set site.zone in the configuration to the IANA zone of the site, for example Europe/Lisbon.",
+    "config_rejected": "Correct the lines that `gateway check` names, then reload; the last good configuration is in use.",
+    "config_restart": "Restart the gateway to put these settings into effect.",
+    "no_sink": "Add a [sinks.NAME] table to the configuration; config.example.toml shows how.",
+    "https_gone": "The upstream said that this endpoint is closed for good: correct `endpoint`, then reload.",
+    "https_login": "Check the bearer token, the signing secret or the client certificate of this sink.",
+    "https_name": "Check the host name in `endpoint` and the name server of this box.",
+    "https_not_found": "Check the path in `endpoint`; nothing is dropped while it is wrong.",
+    "https_redirect": "Put the address that the upstream redirects to into `endpoint`.",
+    "https_refused": "Check that the upstream runs and that no firewall is between.",
+    "https_rejects_all": "The upstream refuses every event as malformed: ask its owner what changed.",
+    "https_timeout": "Check the uplink; the gateway keeps trying and loses nothing.",
+    "https_tls": "Check the upstream's certificate, `ca_file`, and the clock of this box.",
+    "mqtt_client_id_taken": "Another client uses the same client_id: give each its own.",
+    "mqtt_login": "Check `username` and `password_file` of this sink, and the broker's password file.",
+    "mqtt_name": "Check the host name in `endpoint` and the name server of this box.",
+    "mqtt_not_authorised": "Allow this user to publish below the base topic in the broker's access list.",
+    "mqtt_refused": "Check that the broker runs, listens on that address, and that no firewall is between.",
+    "mqtt_timeout": "Check the network to the broker; the gateway keeps trying and loses nothing.",
+    "mqtt_tls": "Check the broker's certificate, `ca_file`, and the clock of this box.",
+    "mqtt_version": "Set `version` of this sink to what the broker speaks.",
+    "sink_rejects": "Look at the events with `gateway letters list`; retry or drop them.",
+    "sink_unavailable": "Nothing is lost; the gateway keeps trying. Check the far end if this lasts.",
+    "store_failed": "Check the disk: `df`, `dmesg`. Devices are told to keep what they send until it works again.",
+    "store_full": "Bring the sink that is behind back, free disk space, or raise store.max_bytes.",
+    "store_salvaged": "The damaged file is kept beside the store; copy it away for analysis, then remove it.",
+    "task_restarted": "Report this with the log; the gateway restarted the part and goes on.",
+    "terminal_asks_to_open_door": "On the terminal, remove this gateway's address from remote_authentication_address.",
+    "unreadable_pushes": "Look at them with `gateway letters list`; the reason says what could not be read.",
+    "refused_sender": "Add the sender's network to listen.allow if it is yours.",
+    "refused_request": "Check the sender; the reason says which limit of [listen] it hit.",
+    "zone_disagrees": "Set the time zone on the device, or site.zone in the configuration, so that both agree.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong."""
+
+    code: str
+    subject: str  # which sink, device or address; "" for the gateway itself
+    sentence: str
+    action: str
+    since: datetime
+    count: int = 1
+    last: datetime | None = None
+
+    def as_json(self) -> dict[str, object]:
+        """Give the fault as JSON values."""
+        return {
+            "code": self.code,
+            "subject": self.subject,
+            "sentence": self.sentence,
+            "action": self.action,
+            "since": self.since.isoformat(timespec="seconds"),
+            "count": self.count,
+            "last": (self.last or self.since).isoformat(timespec="seconds"),
+        }
+
+
+class Faults:
+    """The faults that stand. Bounded: hostile senders cannot fill it."""
+
+    MAX = 200
+
+    def __init__(self) -> None:
+        self._standing: dict[tuple[str, str], Fault] = {}
+
+    def report(self, code: str, subject: str, sentence: str, action: str | None = None) -> bool:
+        """Note that something is wrong; True when this is news."""
+        now = datetime.now(UTC)
+        known = self._standing.get((code, subject))
+        if known is not None:
+            self._standing[code, subject] = replace(known, sentence=sentence, count=known.count + 1, last=now)
+            return False
+        if len(self._standing) >= self.MAX:
+            del self._standing[next(iter(self._standing))]
+        advice = action or ACTIONS.get(code, ACTIONS["sink_unavailable"])
+        self._standing[code, subject] = Fault(code, subject, sentence, advice, now)
+        return True
+
+    def clear(self, code: str, subject: str = "") -> bool:
+        """Note that it is gone; True when it stood."""
+        return self._standing.pop((code, subject), None) is not None
+
+    def clear_subject(self, subject: str, prefixes: tuple[str, ...]) -> bool:
+        """Clear every fault of a subject whose code begins with one of the prefixes."""
+        gone = [key for key in self._standing if key[1] == subject and key[0].startswith(prefixes)]
+        for key in gone:
+            del self._standing[key]
+        return bool(gone)
+
+    def __iter__(self) -> Iterator[Fault]:
+        return iter(list(self._standing.values()))
+
+    def __len__(self) -> int:
+        return len(self._standing)

@@ -1,0 +1,211 @@
+"""Reads the body of a device's request whole, within limits, before anything else looks at it.
+
+It is a plain ASGI application: it knows nothing of the server, and the receiver knows nothing of ASGI.
+A refusal leaves the rest of the body unread and closes: the listener lets the client read the answer.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+_KINDLESS = b"\xef\xbb\xbf\xfe\xff\x00 \t\r\n\x0b\x0c"  # byte order marks, white space, the NULs of UTF-16
+_ABSOLUTE = re.compile(rb"[a-z][a-z0-9+.-]*://[^/]*", re.IGNORECASE)
+_SLASHES = re.compile(r"//+")
+_PATH_MAX = 2048
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_WITHOUT_CONTENT = frozenset({204, 304})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request with its body read. Every text in it is hostile."""
+
+    method: str
+    path: str  # begins with exactly one slash; decoded and printable
+    query: str
+    headers: Mapping[str, str]  # names in lower case; what came twice is joined with a comma
+    body: bytes
+    address: str  # without port; empty on a unix socket
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What goes back."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = "text/plain"
+    headers: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyLimits:
+    """The bounds of bodies. The kind shows in the first byte; devices err in Content-Type."""
+
+    xml_bytes: int = 262_144  # a megabyte of XML can take 35 of memory
+    json_bytes: int = 2_000_000  # a face record carries its picture
+    other_bytes: int = 65_536
+    body_deadline_s: float = 30.0  # for the whole body, however it drips
+    max_bodies_bytes: int = 64_000_000  # of all connections together, until each has its answer
+
+    @property
+    def largest(self) -> int:
+        """The most that any body may have."""
+        return max(self.xml_bytes, self.json_bytes, self.other_bytes)
+
+    def max_bytes(self, start: bytes) -> int:
+        """Say how long a body may be that starts like this."""
+        first = start.lstrip(_KINDLESS)[:1]
+        if first == b"<":
+            return self.xml_bytes
+        return self.json_bytes if first in (b"{", b"[") else self.other_bytes
+
+
+Handler = Callable[[Request], Awaitable[Response | None]]
+OnRefused = Callable[[str, str], None]  # address, reason
+
+
+class BodyGuard:
+    """The ASGI application that stands in front of the receiver.
+
+    A ``handler`` that returns None closes the connection without an answer.
+    """
+
+    def __init__(self, handler: Handler, limits: BodyLimits, on_refused: OnRefused | None = None) -> None:
+        self._handler = handler
+        self._limits = limits
+        self._on_refused = on_refused
+        self._held = 0  # bytes of bodies in memory
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        client = scope["client"]
+        address = client[0] if client else ""
+        headers = _headers(scope["headers"])
+        try:
+            declared = self._admit(scope, headers)
+            body = await self._read(receive, declared)
+        except _Refused as refusal:
+            if self._on_refused is not None:
+                self._on_refused(address, refusal.reason)
+            await _answer(send, refusal.response)
+            return
+        if body is None:
+            return
+        try:
+            response = await self._handler(
+                Request(
+                    scope["method"],
+                    _path(scope["raw_path"]),
+                    scope["query_string"].decode("latin-1"),
+                    headers,
+                    body,
+                    address,
+                )
+            )
+        finally:
+            self._held -= len(body)
+        if response is None:
+            scope["extensions"]["gateway.close"]()
+        else:
+            await _answer(send, response)
+
+    def _admit(self, scope: Any, headers: Mapping[str, str]) -> int | None:
+        """Refuse by the head alone, or return the declared length."""
+        if len(scope["raw_path"]) > _PATH_MAX:
+            raise _Refused(414, "path_too_long", f"The path is longer than {_PATH_MAX} bytes.")
+        encoding = headers.get("content-encoding", "identity").lower()
+        if encoding not in ("identity", ""):
+            raise _Refused(415, "encoding", "Send the body as it is: Content-Encoding is not supported here.")
+        length = headers.get("content-length")
+        if length is None:
+            if scope["method"] in _WITH_BODY and "transfer-encoding" not in headers:
+                raise _Refused(411, "no_length", "Send Content-Length, or Transfer-Encoding: chunked.")
+            return None
+        declared = int(length)
+        if declared > self._limits.largest:
+            raise _too_large(self._limits.largest)
+        return declared
+
+    async def _read(self, receive: Any, declared: int | None) -> bytes | None:
+        """Return the body, or None when the client went away. The caller takes it off what is held."""
+        chunks: list[bytes] = []
+        size = 0
+        limit = 0
+        whole = False
+        try:
+            async with asyncio.timeout(self._limits.body_deadline_s):
+                while not whole:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        return None
+                    chunk = message["body"]
+                    chunks.append(chunk)
+                    size += len(chunk)
+                    self._held += len(chunk)
+                    if not limit and chunk.lstrip(_KINDLESS):
+                        limit = self._limits.max_bytes(chunk)
+                    self._check(
+                        max(size, declared or 0) if limit else size, limit or self._limits.other_bytes
+                    )
+                    whole = not message["more_body"]
+        except TimeoutError:
+            raise _Refused(
+                408, "slow_body", f"The body was not here within {self._limits.body_deadline_s:g} seconds."
+            ) from None
+        finally:
+            if not whole:
+                self._held -= size
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _check(self, size: int, limit: int) -> None:
+        if size > limit:
+            raise _too_large(limit)
+        if self._held > self._limits.max_bodies_bytes:
+            raise _Refused(
+                503, "bodies_full", "Too many bodies at once. Send it again later.", {"retry-after": "5"}
+            )
+
+
+class _Refused(Exception):  # noqa: N818 - it is an answer, not an error
+    def __init__(self, status: int, reason: str, text: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.response = Response(
+            status, text.encode() + b"\n", headers={**(headers or {}), "connection": "close"}
+        )
+
+
+def _too_large(limit: int) -> _Refused:
+    return _Refused(413, "too_large", f"The body is larger than the {limit} bytes that are allowed.")
+
+
+def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for raw, value in pairs:
+        name = raw.decode("latin-1")
+        text = value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {text}" if name in headers else text
+    return headers
+
+
+def _path(raw: bytes) -> str:
+    """Turn what devices put into the request line into a path: `http://gw/e`, `//e` and `e` are all `/e`."""
+    absolute = _ABSOLUTE.match(raw)
+    text = unquote((raw[absolute.end() :] if absolute else raw).decode("latin-1"))
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else "\ufffd" for char in text)
+    return _SLASHES.sub("/", "/" + text)
+
+
+async def _answer(send: Any, response: Response) -> None:
+    headers = [(name.encode(), value.encode("latin-1")) for name, value in (response.headers or {}).items()]
+    if response.status not in _WITHOUT_CONTENT:
+        headers.append((b"content-type", response.content_type.encode()))
+        headers.append((b"content-length", b"%d" % len(response.body)))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body, "more_body": False})

@@ -1,0 +1,281 @@
+"""Take a device's push: choose the source by the body, keep what it means, answer in its dialect.
+
+The answer leaves after the commit and never before. What cannot be read is kept as a letter and
+accepted: a refusal would make the device send it for ever and block what is behind it. What cannot be
+stored is refused, so that the device keeps it.
+"""
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+
+import structlog
+
+from gateway.errors import StoreUnavailable, Unreadable
+from gateway.faults import Faults
+from gateway.guard import Request, Response
+from gateway.outbox import Appended, Letter, Outbox
+from gateway.redact import redact_body
+from gateway.source import Post, Reading, Reply, Source
+
+log = structlog.get_logger()
+
+_GET_TEXT = (
+    "This is the device port of the gateway {gateway}. It is alive.\n"
+    "Devices send their pushes here with POST; type http://{host}{path} into the device's upload URL.\n"
+)
+_VISITORS = 50
+ALIVE_PATH = "/gateway-alive"  # the daemon asks itself whether its port answers
+_ADDRESSES = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One push as `gateway tail` shows it: raw beside normalised, secrets masked."""
+
+    post: Post
+    source: str | None
+    outcome: str
+    reading: Reading | None
+
+    def raw(self) -> str:
+        """Give the body for a person's eyes."""
+        return redact_body(self.post.body).decode("utf-8", "replace")
+
+
+@dataclass(slots=True)
+class Counters:
+    """What came in since the start."""
+
+    posts: int = 0
+    events: int = 0
+    duplicates: int = 0
+    letters: int = 0
+    refused: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reception:
+    """How pushes are understood; replaced as a whole when the configuration is reloaded."""
+
+    sources: Sequence[Source]
+    gateway_id: str
+    zone: tzinfo | None = None
+    paths: Mapping[str, str] = field(default_factory=dict)  # source name: the path that settles ties
+    tokens: frozenset[str] = frozenset()
+
+
+class Receiver:
+    """Answers every request on the device port."""
+
+    def __init__(self, outbox: Outbox, reception: Reception, faults: Faults) -> None:
+        self.reception = reception
+        self.counters = Counters()
+        self.visitors: deque[dict[str, str]] = deque(maxlen=_VISITORS)
+        self.watchers: list[Callable[[Watched], None]] = []
+        self.last_post: float | None = None  # monotonic
+        self._outbox = outbox
+        self._faults = faults
+        # Which devices of a source were seen at an address: an alarm may come without a serial number.
+        self._seen_at: OrderedDict[tuple[str, str], set[str]] = OrderedDict()
+
+    def remember(self, source: str, address: str, device: str) -> None:
+        """Note where a device was last seen; also used at the start, from the device book."""
+        if "-at-" in device:
+            return
+        self._seen_at.setdefault((source, address), set()).add(device)
+        self._seen_at.move_to_end((source, address))
+        if len(self._seen_at) > _ADDRESSES:
+            self._seen_at.popitem(last=False)
+
+    async def handle(self, request: Request) -> Response | None:
+        """Answer one request; None closes the connection without an answer."""
+        if request.method in {"POST", "PUT"}:
+            return _response(await self._push(request))
+        return self._visit(request)
+
+    # Pushes
+
+    async def _push(self, request: Request) -> Reply:
+        self.counters.posts += 1
+        self.last_post = time.monotonic()
+        if not request.body.strip(b"\0 \t\r\n"):
+            return Reply(400, b"The body is empty: the device sent nothing to keep.\n")
+        post = self._post(request)
+        source = self._choose(post)
+        if source is None:
+            return await self._keep_letter(post, None, _unknown(post))
+        if post.address and (known := self._seen_at.get((source.name, post.address))) and len(known) == 1:
+            post = self._post(request, known_device=next(iter(known)), at=post.received_at)
+        try:
+            reading = source.parse(post)
+        except Unreadable as unreadable:
+            return await self._keep_letter(post, source, str(unreadable))
+        except Exception as bug:  # a bug of ours must not cost the device its data
+            log.exception("source_failed", source=source.name, sender=post.address)
+            return await self._keep_letter(post, source, f"the gateway failed on it ({type(bug).__name__})")
+        return await self._keep(post, source, reading)
+
+    async def read_again(self, letter: Letter) -> str | None:
+        """Read a letter as if it came in now; None when its events were kept, else why not.
+
+        Secrets and pictures were masked when the letter was written, so a body that was only unreadable
+        because of them stays a letter.
+        """
+        head = letter.head
+        post = Post(
+            method=str(head.get("method", "POST")),
+            path=str(head.get("path", "/")),
+            query=str(head.get("query", "")),
+            headers={"content-type": str(head.get("content_type", ""))},
+            body=letter.body,
+            address=letter.sender,
+            received_at=datetime.fromtimestamp(letter.received / 1000, UTC),
+            zone=self.reception.zone,
+            token=self._token(str(head.get("path", "/"))),
+        )
+        source = self._choose(post)
+        if source is None:
+            return "no source recognises it"
+        try:
+            reading = source.parse(post)
+        except Unreadable as unreadable:
+            return str(unreadable)
+        await self._outbox.append(reading.events, post.received_at, post.path)
+        return None
+
+    async def _keep(self, post: Post, source: Source, reading: Reading) -> Reply:
+        for notice in reading.notices:
+            subject = reading.events[0].device.id if reading.events else post.address
+            self._faults.report(notice.code, subject, notice.sentence, notice.action)
+        if not reading.events and reading.reply is not None:
+            self._watch(post, source, "declined", reading)
+            return reading.reply
+        try:
+            appended = await self._outbox.append(reading.events, post.received_at, post.path)
+        except StoreUnavailable as error:
+            return self._refuse(post, source, error)
+        except Exception as bug:  # a bug of ours must not cost the device its data
+            log.exception("append_failed", source=source.name, sender=post.address)
+            return await self._keep_letter(post, source, f"the gateway failed on it ({type(bug).__name__})")
+        self._kept(post, source, reading, appended)
+        return reading.reply or source.accepted(post)
+
+    def _kept(self, post: Post, source: Source, reading: Reading, appended: Appended) -> None:
+        self.counters.events += appended.new
+        self.counters.duplicates += appended.duplicates
+        for event in reading.events:
+            self.remember(source.name, post.address, event.device.id)
+        self._watch(post, source, f"kept {appended.new}, known {appended.duplicates}", reading)
+
+    async def _keep_letter(self, post: Post, source: Source | None, reason: str) -> Reply:
+        head = {
+            "method": post.method,
+            "path": post.path,
+            "query": post.query,
+            "content_type": post.headers.get("content-type", ""),
+            "source": source.name if source else None,
+            "bytes": len(post.body),
+        }
+        try:
+            await self._outbox.keep_letter(
+                stage="parse",
+                sender=post.address,
+                reason=reason,
+                received_at=post.received_at,
+                head=head,
+                body=redact_body(post.body),
+            )
+        except StoreUnavailable as error:
+            return self._refuse(post, source, error)
+        self.counters.letters += 1
+        news = self._faults.report(
+            "unreadable_pushes", post.address, f"A push from {post.address} could not be read: {reason}"
+        )
+        if news:
+            log.warning("push_unreadable", sender=post.address, path=post.path, reason=reason)
+        self._watch(post, source, f"letter: {reason}", None)
+        return source.accepted(post) if source else Reply(200)
+
+    def _refuse(self, post: Post, source: Source | None, error: StoreUnavailable) -> Reply:
+        self.counters.refused += 1
+        log.warning("push_refused", sender=post.address, reason=str(error))
+        self._watch(post, source, f"refused: {error}", None)
+        return (
+            source.refused(post) if source else Reply(503, b"The gateway cannot store this now; keep it.\n")
+        )
+
+    def _choose(self, post: Post) -> Source | None:
+        claims = [source for source in self.reception.sources if source.recognises(post)]
+        for source in claims[1:] and claims:
+            if self.reception.paths.get(source.name) == post.path:
+                return source
+        return claims[0] if claims else None
+
+    def _post(self, request: Request, *, known_device: str | None = None, at: datetime | None = None) -> Post:
+        return Post(
+            method=request.method,
+            path=request.path,
+            query=request.query,
+            headers=request.headers,
+            body=request.body,
+            address=request.address,
+            received_at=at or datetime.now(UTC),
+            zone=self.reception.zone,
+            token=self._token(request.path),
+            known_device=known_device,
+        )
+
+    def _token(self, path: str) -> str | None:
+        if not self.reception.tokens:
+            return None
+        return next((part for part in path.split("/") if part in self.reception.tokens), None)
+
+    def _watch(self, post: Post, source: Source | None, outcome: str, reading: Reading | None) -> None:
+        if self.watchers:
+            watched = Watched(post, source.name if source else None, outcome, reading)
+            for show in self.watchers:
+                show(watched)
+
+    # Everything that is not a push
+
+    def _visit(self, request: Request) -> Response:
+        """Answer a request that is no push; never 200, which a face terminal takes for a door server."""
+        if request.method == "GET" and request.path.lower() == "/utctime":
+            # Brickstream counters set their clock by these 14 digits (protocols: MMddyyyyHHmmss, UTC).
+            return Response(200, datetime.now(UTC).strftime("%m%d%Y%H%M%S").encode(), "text/html")
+        if request.path == ALIVE_PATH:
+            return Response(405, b"", "text/plain")
+        self.visitors.append(
+            {
+                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                "address": request.address,
+                "method": request.method[:16],
+                "path": request.path[:256],
+            }
+        )
+        if request.method in {"GET", "HEAD"}:
+            host = request.headers.get("host", "")
+            text = _GET_TEXT.format(
+                gateway=self.reception.gateway_id, host=_plain(host), path=_plain(request.path)
+            )
+            return Response(404, text.encode(), "text/plain; charset=utf-8")
+        return Response(405, b"Send pushes with POST.\n", "text/plain", {"allow": "POST, PUT"})
+
+
+def _response(reply: Reply) -> Response | None:
+    if reply.status is None:
+        return None
+    return Response(reply.status, reply.body, reply.content_type)
+
+
+def _plain(text: str) -> str:
+    """Show a stranger's text without letting it act."""
+    return "".join(char if char.isprintable() and char not in "<>&\"'" else "?" for char in text[:200])
+
+
+def _unknown(post: Post) -> str:
+    start = redact_body(post.body[:400])[:60].decode("utf-8", "replace")
+    return f"no source recognises this body, which begins with {_plain(start)!r}"

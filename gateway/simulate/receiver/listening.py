@@ -1,0 +1,65 @@
+"""A listener with a thread and an event loop of its own, started and stopped from any other thread."""
+
+import asyncio
+import ssl
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from contextlib import suppress
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+_BUFFER = 1 << 20
+_START_S = 10.0
+
+
+class Listening:
+    """Listens on 127.0.0.1 from construction until `end`."""
+
+    def __init__(self, serve: Serve, port: int, context: ssl.SSLContext | None) -> None:
+        self._serve = serve
+        self._open: dict[asyncio.Task[object], asyncio.StreamWriter] = {}
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        started: Future[int] = Future()
+        self._thread = threading.Thread(
+            target=self._loop.run_until_complete,
+            args=(self._run(port, context, started),),
+            name="receiver",
+            daemon=True,
+        )
+        self._thread.start()
+        self.port = started.result(_START_S)
+
+    def end(self) -> None:
+        """Break all connections and free the port."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        self._loop.close()
+
+    async def _run(self, port: int, context: ssl.SSLContext | None, started: "Future[int]") -> None:
+        try:
+            server = await asyncio.start_server(self._talk, "127.0.0.1", port, ssl=context, limit=_BUFFER)
+        except OSError as error:
+            started.set_exception(error)
+            return
+        started.set_result(server.sockets[0].getsockname()[1])
+        await self._stop.wait()
+        server.close()
+        for task, writer in list(self._open.items()):
+            writer.transport.abort()
+            task.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - this is a coroutine, so a task runs it
+        self._open[task] = writer
+        try:
+            with suppress(
+                OSError, EOFError, asyncio.LimitOverrunError
+            ):  # the client went away or talks nonsense
+                await self._serve(reader, writer)
+        finally:
+            del self._open[task]
+            writer.close()

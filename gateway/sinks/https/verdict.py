@@ -1,0 +1,121 @@
+"""What an answer of the receiver means for the events of the request.
+
+Only the status line counts: a receiver that answers 2xx and refuses single events inside the body is
+not supported, because what it did not take would be lost.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import Enum, auto
+from http import HTTPStatus
+
+from gateway.errors import SinkUnavailable
+
+_QUOTE_CHARS = 200
+
+
+class Verdict(Enum):
+    """What happens to the events of one request."""
+
+    TAKEN = auto()
+    LATER = auto()
+    TOO_LARGE = auto()  # all of it, or one event of it
+    REFUSED = auto()  # some event of it
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete answer, reduced to what is needed."""
+
+    status: int
+    headers: Mapping[str, str]  # names are found without regard to case
+    quote: str  # the beginning of the body, fit for a person's eyes
+
+    @property
+    def verdict(self) -> Verdict:
+        if 200 <= self.status <= 299:
+            return Verdict.TAKEN
+        if self.status == 413:
+            return Verdict.TOO_LARGE
+        return Verdict.REFUSED if self.status in (400, 415, 422) else Verdict.LATER
+
+    def said(self) -> str:
+        """Say what came back, as in: 503 Service Unavailable (“down for repair”)."""
+        try:
+            words = f"{self.status} {HTTPStatus(self.status).phrase}"
+        except ValueError:
+            words = str(self.status)
+        return f"{words} (“{self.quote}”)" if self.quote else words
+
+
+# Status: fault, and what to do. What is in neither table waits: an answer that nobody foresaw loses nothing.
+_LOGIN = ("https_login", "check bearer token, headers, client certificate and signing secret of this sink")
+_NOT_FOUND = ("https_not_found", "nothing takes events at this address: check the endpoint of this sink")
+_BUSY = ("https_busy", "the gateway waits and tries again; nothing to do unless it lasts")
+_LATER = {
+    401: _LOGIN,
+    403: _LOGIN,
+    404: _NOT_FOUND,
+    405: _NOT_FOUND,
+    408: _BUSY,
+    410: ("https_gone", "it asked never to be called again: ask its operator, then start this sink again"),
+    425: _BUSY,
+    429: _BUSY,
+}
+_LATER_BY_CLASS = {
+    3: ("https_redirect", "redirects are not followed: put the final address into the endpoint of this sink"),
+    5: ("https_error", "the fault is at the receiver; the gateway tries again"),
+}
+_UNFORESEEN = (
+    "https_unexpected",
+    "the gateway tries again; ask the receiver's operator what this answer means",
+)
+
+
+def unavailable(answer: Answer, place: str, *, max_retry_after_s: float) -> SinkUnavailable:
+    """Turn an answer that means later into the error that says so."""
+    fault, action = _LATER.get(answer.status) or _LATER_BY_CLASS.get(answer.status // 100) or _UNFORESEEN
+    target = quoted(answer.headers.get("location", "").partition("?")[0])
+    where = f" and points to {target}" if target and fault == "https_redirect" else ""
+    return SinkUnavailable(
+        f"{place} answered {answer.said()}{where}: {action}",
+        retry_after_s=retry_after(answer.headers, limit_s=max_retry_after_s),
+        fault=fault,
+        stop=answer.status == 410,
+    )
+
+
+def retry_after(headers: Mapping[str, str], *, limit_s: float) -> float | None:
+    """Read Retry-After, in seconds or as a date; None where it says nothing that could be obeyed.
+
+    A date is compared with the receiver's own Date, because a gateway without a battery clock may not
+    know the time. A wish for no pause at all is none: the core's own backoff is the shortest.
+    """
+    wish = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{0,9})?", wish):
+        seconds = float(wish)
+    else:
+        then = _http_date(wish)
+        if then is None:
+            return None
+        seconds = (then - (_http_date(headers.get("date", "")) or datetime.now(UTC))).total_seconds()
+    return min(seconds, limit_s) if seconds > 0 else None
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(text)
+    except (TypeError, ValueError, IndexError, OverflowError):  # its way to say: not a date
+        return None
+    return date.replace(tzinfo=UTC) if date.tzinfo is None else date
+
+
+def quoted(raw: str, *, hide: tuple[str, ...] = ()) -> str:
+    """Make foreign text fit for a log line and a page: printable, one line, short, without our secrets."""
+    for secret in hide:
+        raw = raw.replace(secret, "…")
+    text = " ".join("".join(char if char.isprintable() else " " for char in raw).split())
+    return text if len(text) <= _QUOTE_CHARS else text[: _QUOTE_CHARS - 1] + "…"

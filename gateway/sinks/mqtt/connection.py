@@ -1,0 +1,245 @@
+"""One connection to the broker: paho on the asyncio loop, single-threaded, from CONNECT to its end.
+
+Every connection has a paho client of its own. paho sends again on reconnect whatever it has not seen
+acknowledged; a client that never reconnects cannot, so an event exists once on the wire however often we
+connect. paho holds a plain lock while it calls back: a callback must only take notes, never call paho.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
+from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from gateway.errors import SinkUnavailable
+from gateway.sinks.mqtt import tcp, trouble
+from gateway.sinks.mqtt.dial import in_own_thread
+from gateway.sinks.mqtt.options import MqttOptions
+from gateway.sinks.mqtt.trouble import End, Loss
+
+_TICK_S = 1.0  # how often paho looks at its keep-alive
+_NO_LIMIT = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the broker said in CONNACK. 3.1.1 says nothing: the defaults then hold."""
+
+    since: datetime
+    receive_maximum: int = _NO_LIMIT
+    max_packet: int | None = None
+    qos_1: bool = True
+    retain: bool = True
+
+
+class Connection:
+    """A connection that is opened once, may be lost at any time, and is thrown away then."""
+
+    def __init__(
+        self,
+        options: MqttOptions,
+        *,
+        will: tuple[str, bytes],
+        on_ack: Callable[[int, int], None],
+        on_turn: Callable[[], None],
+    ) -> None:
+        """Call ``on_ack`` with identifier and reason code of each PUBACK, and ``on_turn`` after each reading."""
+        self.loss: Loss | None = None
+        self.ended = anyio.Event()
+        self.terms: Terms | None = None
+        self._refusal: SinkUnavailable | None = None
+        self._answered = anyio.Event()
+        self._options = options
+        self._on_ack = on_ack
+        self._on_turn = on_turn
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._complaint = ""
+        self._client = self._new_client(will)
+
+    def _new_client(self, will: tuple[str, bytes]) -> Client:
+        options = self._options
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=options.client_id,
+            protocol=MQTTProtocolVersion(options.version),
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = options.connect_timeout_s
+        client.max_inflight_messages = 0  # we count ourselves; paho would scan all that is out on every ack
+        client.username_pw_set(options.username, options.password)
+        if options.tls:
+            client.tls_set_context(options.tls)
+        topic, payload = will
+        client.will_set(topic, payload, qos=1, retain=True)
+        client.on_connect = self._connected
+        client.on_disconnect = self._disconnected
+        client.on_publish = self._published
+        client.on_log = self._logged
+        # Set before connect(): without it paho writes CONNECT from the dialling thread.
+        client.on_socket_register_write = self._want_write
+        return client
+
+    async def open(self) -> Terms:
+        """Connect and wait for the broker's word, within the time for connecting."""
+        options = self._options
+        try:
+            with anyio.fail_after(options.connect_timeout_s):
+                await in_own_thread(self._dial, too_late=self._hang_up)
+                self._attach()
+                await self._answered.wait()
+        except TimeoutError as error:
+            attached = self._loop is not None
+            raise (
+                trouble.no_answer(options) if attached else trouble.out_of_reach(error, options)
+            ) from error
+        except (OSError, ValueError) as error:
+            raise trouble.out_of_reach(error, options) from error
+        finally:
+            if self.terms is None:
+                self.abort(Loss(End.OURS))
+        if self._refusal:
+            raise self._refusal
+        if self.terms is None:
+            raise trouble.ended_early(self.loss or Loss(End.CLOSED), options)
+        return self.terms
+
+    def _dial(self) -> None:
+        options = self._options
+        self._client.connect(options.host, options.port, keepalive=options.keepalive_s)
+
+    def _hang_up(self) -> None:
+        sock = self._client.socket()
+        if sock is not None:
+            sock.close()
+
+    def _attach(self) -> None:
+        client, sock = self._client, self._client.socket()
+        if sock is None:
+            raise ConnectionError("the connection ended at once")
+        tcp.send_at_once(sock)
+        self._loop = asyncio.get_running_loop()
+        client.on_socket_unregister_write = self._want_no_write
+        client.on_socket_close = self._detach
+        self._loop.add_reader(sock, self._readable)
+        self._loop.add_writer(sock, self._writable)  # CONNECT is waiting
+        self._timer = self._loop.call_later(_TICK_S, self._tick)
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool) -> int | None:
+        """Hand over one message, QoS 1; return its identifier, or None when the connection cannot take it."""
+        info = self._client.publish(topic, payload, qos=1, retain=retain)
+        return None if info.rc else info.mid
+
+    async def leave(self) -> None:
+        """Say goodbye, so that the broker drops the will, and wait until it is written."""
+        if self.loss is None:
+            self._client.disconnect()
+            await self.ended.wait()
+
+    def abort(self, loss: Loss) -> None:
+        """Drop the connection now. What is not sent yet never will be; the broker publishes the will."""
+        client, sock = self._client, self._client.socket()
+        client.on_socket_close = client.on_socket_unregister_write = client.on_disconnect = None
+        if self._loop is not None and sock is not None and sock.fileno() >= 0:
+            self._detach(client, None, sock)
+            tcp.reset(sock)
+        self._finish(loss)
+
+    def _finish(self, loss: Loss) -> None:
+        if self.loss is None:
+            self.loss = loss
+        if self._timer:
+            self._timer.cancel()
+        self._answered.set()
+        self.ended.set()
+
+    # What the loop calls.
+
+    def _readable(self) -> None:
+        client = self._client
+        tcp.acknowledge_at_once(client.socket())
+        client.loop_read()
+        # TLS may hold decrypted packets that the loop cannot see on the socket.
+        while isinstance(sock := client.socket(), ssl.SSLSocket) and sock.pending():
+            client.loop_read()
+        self._on_turn()
+
+    def _writable(self) -> None:
+        self._client.loop_write()
+        if self.loss:
+            self._on_turn()
+
+    def _tick(self) -> None:
+        if self._loop is not None:
+            self._timer = self._loop.call_later(_TICK_S, self._tick)
+            self._client.loop_misc()
+            if self.ended.is_set():
+                self._on_turn()
+
+    # What paho calls, with its lock held.
+
+    def _want_write(self, _client: Client, _userdata: object, sock: Any) -> None:
+        if self._loop is not None:  # None: still in the dialling thread
+            self._loop.add_writer(sock, self._writable)
+
+    def _want_no_write(self, _client: Client, _userdata: object, sock: Any) -> None:
+        if self._loop is not None:
+            self._loop.remove_writer(sock)
+
+    def _detach(self, _client: Client, _userdata: object, sock: Any) -> None:
+        if self._loop is not None:
+            self._loop.remove_reader(sock)
+            self._loop.remove_writer(sock)
+
+    def _connected(
+        self,
+        client: Client,
+        _userdata: object,
+        _flags: ConnectFlags,
+        code: ReasonCode,
+        said: Properties | None,
+    ) -> None:
+        client.on_log = None  # from here on it would only cost time
+        if code.is_failure:
+            self._refusal = trouble.refused(code.value, str(code), self._options)
+        else:
+            self.terms = Terms(
+                since=datetime.now(UTC),
+                receive_maximum=getattr(said, "ReceiveMaximum", _NO_LIMIT),
+                max_packet=getattr(said, "MaximumPacketSize", None),
+                qos_1=getattr(said, "MaximumQoS", 1) > 0,
+                retain=bool(getattr(said, "RetainAvailable", 1)),
+            )
+        self._answered.set()
+
+    def _disconnected(
+        self,
+        _client: Client,
+        _userdata: object,
+        flags: DisconnectFlags,
+        code: ReasonCode,
+        _said: Properties | None,
+    ) -> None:
+        told = flags.is_disconnect_packet_from_server
+        end = End.TOLD if told else _ENDS.get(code.value, End.CLOSED)
+        detail = f"{str(code).lower()}, 0x{code.value:02x}" if told else self._complaint
+        self._finish(Loss(end, code.value if told else 0, detail))
+
+    def _published(
+        self, _client: Client, _userdata: object, mid: int, code: ReasonCode, _said: Properties | None
+    ) -> None:
+        self._on_ack(mid, code.value)
+
+    def _logged(self, _client: Client, _userdata: object, level: int, text: str) -> None:
+        if level == LogLevel.MQTT_LOG_ERR:
+            self._complaint = text
+
+
+_ENDS = {0x00: End.OURS, 0x82: End.UNREADABLE, 0x8D: End.SILENT}  # how paho translates what it saw itself

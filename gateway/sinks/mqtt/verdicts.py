@@ -1,0 +1,81 @@
+"""How a batch went, judged with what happened to the batches before it."""
+
+from collections.abc import Mapping
+
+from gateway.errors import SinkUnavailable
+from gateway.sinks.mqtt import trouble
+from gateway.sinks.mqtt.flight import Flight
+from gateway.sinks.mqtt.options import MqttOptions
+from gateway.sinks.mqtt.suspects import Suspects
+from gateway.sinks.mqtt.topics import Topics
+from gateway.sinks.mqtt.trouble import REFUSALS, SUSPICIOUS, End, Loss
+
+_SHORT_LIFE_S = 15.0
+_SHORT_LIVES_OF_A_QUARREL = 3  # two clients with one id push each other out again and again
+
+
+class Verdicts:
+    """What is to be told of batches and of lost connections."""
+
+    def __init__(self, options: MqttOptions, topics: Topics) -> None:
+        self.suspects = Suspects()
+        self._options = options
+        self._topics = topics
+        self._short_lives = 0
+
+    def note(self, flight: Flight) -> None:
+        """Remember what was taken, however the call ends."""
+        self.suspects.accepted += flight.taken
+        if self.suspects:
+            for index in flight.taken_indexes():
+                self.suspects.clear(flight.batch[index].seq)
+
+    def outcome(self, flight: Flight) -> Mapping[int, str]:
+        """Return what the broker will never take, or raise when the rest has to wait."""
+        suspects = self.suspects
+        for index, code in flight.refused.items():
+            why = f"The broker refuses this event again and again: {REFUSALS.get(code, 'error')} (0x{code:02x})."
+            seq = flight.batch[index].seq
+            suspects.refused(seq, flight.accepted_before, why, suspicious=code in SUSPICIOUS)
+        if flight.refused:
+            index, code = min(flight.refused.items())
+            topic = self._topics.event(flight.batch[index].device)
+            raise trouble.refused_event(code, topic, self._options, flight.delivered)
+        held = {index: flight.batch[index].seq for index in flight.held}
+        if not all(suspects.is_proven(seq) for seq in held.values()):
+            suspects.clear_all()
+            raise trouble.takes_nothing(self._options)
+        given_up = {index: suspects.verdict(seq) for index, seq in held.items()}
+        for seq in held.values():
+            suspects.clear(seq)
+        return flight.rejected | given_up
+
+    def lost(self, loss: Loss, lived_s: float, flight: Flight | None) -> SinkUnavailable:
+        """Say how a connection was lost, and whether that is the fault of an event or of another client."""
+        told = trouble.lost(loss, self._options)
+        first = flight.first_waiting() if flight else None
+        stuck = flight is not None and first is not None and flight.taken == 0
+        if loss.end is End.CLOSED and lived_s < _SHORT_LIFE_S and not stuck:
+            self._short_lives += 1
+            if self._short_lives >= _SHORT_LIVES_OF_A_QUARREL:
+                told = trouble.taken_over(self._options)
+        else:
+            self._short_lives = 0
+        if flight:
+            told.delivered = flight.delivered
+            if first is not None and loss.may_be_the_event:
+                self._blame(flight, first, loss)
+        return told
+
+    def never_opened(self) -> None:
+        """Note that the broker was not there: short lives before that were its own."""
+        self._short_lives = 0
+
+    def _blame(self, flight: Flight, index: int, loss: Loss) -> None:
+        event = flight.batch[index]
+        why = (
+            f"The broker ends the connection on this event of {len(event.payload)} bytes, "
+            "again and again and also when it is sent alone."
+        )
+        certain = loss.points_at_a_packet
+        self.suspects.ended_connection(event.seq, flight.accepted_before, why, certain=certain)
