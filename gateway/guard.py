@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -51,11 +52,6 @@ class BodyLimits:
     body_deadline_s: float = 30.0  # for the whole body, however it drips
     max_bodies_bytes: int = 64_000_000  # of all connections together, until each has its answer
 
-    @property
-    def largest(self) -> int:
-        """The most that any body may have."""
-        return max(self.xml_bytes, self.json_bytes, self.other_bytes)
-
     def max_bytes(self, start: bytes) -> int:
         """Say how long a body may be that starts like this."""
         first = start.lstrip(_KINDLESS)[:1]
@@ -77,6 +73,7 @@ class BodyGuard:
     def __init__(self, handler: Handler, limits: BodyLimits, on_refused: OnRefused | None = None) -> None:
         self._handler = handler
         self._limits = limits
+        self._largest = max(limits.xml_bytes, limits.json_bytes, limits.other_bytes)
         self._on_refused = on_refused
         self._held = 0  # bytes of bodies in memory
 
@@ -88,7 +85,10 @@ class BodyGuard:
         headers = _headers(scope["headers"])
         try:
             declared = self._admit(scope, headers)
-            body = await self._read(receive, declared)
+            if scope["extensions"].get("gateway.arrived"):  # nothing to wait for: no need of a timer
+                body = await self._read(receive, declared)
+            else:
+                body = await self._read_in_time(receive, declared)
         except _Refused as refusal:
             if self._on_refused is not None:
                 self._on_refused(address, refusal.reason)
@@ -114,49 +114,48 @@ class BodyGuard:
         else:
             await _answer(send, response)
 
-    def _admit(self, scope: Any, headers: Mapping[str, str]) -> int | None:
-        """Refuse by the head alone, or return the declared length."""
+    def _admit(self, scope: Any, headers: Mapping[str, str]) -> int:
+        """Refuse by the head alone, or return the declared length, 0 for none."""
         if len(scope["raw_path"]) > _PATH_MAX:
             raise _Refused(414, "path_too_long", f"The path is longer than {_PATH_MAX} bytes.")
-        encoding = headers.get("content-encoding", "identity").lower()
-        if encoding not in ("identity", ""):
+        if headers.get("content-encoding", "identity").lower() not in ("identity", ""):
             raise _Refused(415, "encoding", "Send the body as it is: Content-Encoding is not supported here.")
         length = headers.get("content-length")
         if length is None:
             if scope["method"] in _WITH_BODY and "transfer-encoding" not in headers:
                 raise _Refused(411, "no_length", "Send Content-Length, or Transfer-Encoding: chunked.")
-            return None
+            return 0
         declared = int(length)
-        if declared > self._limits.largest:
-            raise _too_large(self._limits.largest)
+        if declared > self._largest:
+            raise _too_large(self._largest)
         return declared
 
-    async def _read(self, receive: Any, declared: int | None) -> bytes | None:
+    async def _read_in_time(self, receive: Any, declared: int) -> bytes | None:
+        seconds = self._limits.body_deadline_s
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._read(receive, declared)
+        except TimeoutError:
+            raise _Refused(408, "slow_body", f"The body was not here within {seconds:g} seconds.") from None
+
+    async def _read(self, receive: Any, declared: int) -> bytes | None:
         """Return the body, or None when the client went away. The caller takes it off what is held."""
         chunks: list[bytes] = []
-        size = 0
-        limit = 0
+        size = limit = 0
         whole = False
         try:
-            async with asyncio.timeout(self._limits.body_deadline_s):
-                while not whole:
-                    message = await receive()
-                    if message["type"] != "http.request":
-                        return None
-                    chunk = message["body"]
-                    chunks.append(chunk)
-                    size += len(chunk)
-                    self._held += len(chunk)
-                    if not limit and chunk.lstrip(_KINDLESS):
-                        limit = self._limits.max_bytes(chunk)
-                    self._check(
-                        max(size, declared or 0) if limit else size, limit or self._limits.other_bytes
-                    )
-                    whole = not message["more_body"]
-        except TimeoutError:
-            raise _Refused(
-                408, "slow_body", f"The body was not here within {self._limits.body_deadline_s:g} seconds."
-            ) from None
+            while not whole:
+                message = await receive()
+                if message["type"] != "http.request":
+                    return None
+                chunk = message["body"]
+                chunks.append(chunk)
+                size += len(chunk)
+                self._held += len(chunk)
+                if not limit and chunk.lstrip(_KINDLESS):
+                    limit = self._limits.max_bytes(chunk)
+                self._check(max(size, declared) if limit else size, limit or self._limits.other_bytes)
+                whole = not message["more_body"]
         finally:
             if not whole:
                 self._held -= size
@@ -171,7 +170,7 @@ class BodyGuard:
             )
 
 
-class _Refused(Exception):  # noqa: N818 - it is an answer, not an error
+class _Refused(Exception):
     def __init__(self, status: int, reason: str, text: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -193,6 +192,7 @@ def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
+@lru_cache(maxsize=256)  # devices have few paths; 2 KB each at most
 def _path(raw: bytes) -> str:
     """Turn what devices put into the request line into a path: `http://gw/e`, `//e` and `e` are all `/e`."""
     absolute = _ABSOLUTE.match(raw)
@@ -202,10 +202,17 @@ def _path(raw: bytes) -> str:
     return _SLASHES.sub("/", "/" + text)
 
 
+@lru_cache(maxsize=256)
+def _describe(content_type: str, length: int) -> list[tuple[bytes, bytes]]:
+    return [(b"content-type", content_type.encode()), (b"content-length", b"%d" % length)]
+
+
 async def _answer(send: Any, response: Response) -> None:
-    headers = [(name.encode(), value.encode("latin-1")) for name, value in (response.headers or {}).items()]
+    headers: list[tuple[bytes, bytes]] = []
     if response.status not in _WITHOUT_CONTENT:
-        headers.append((b"content-type", response.content_type.encode()))
-        headers.append((b"content-length", b"%d" % len(response.body)))
+        headers = _describe(response.content_type, len(response.body))
+    if response.headers:
+        more = [(name.encode(), value.encode("latin-1")) for name, value in response.headers.items()]
+        headers = headers + more
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body, "more_body": False})

@@ -87,7 +87,12 @@ def redact_body(body: bytes) -> bytes:
         done = span.stop
         at = max(at, done)
     kept.append(raw[done:])
-    masked = _URI_LOGIN.sub(b"***@", b"".join(kept))
+    return _nameless(b"".join(kept))
+
+
+def _nameless(raw: bytes) -> bytes:
+    """Mask what needs no name to be known: the login in an address, and Base64 as long as a picture."""
+    masked = _URI_LOGIN.sub(b"***@", raw)
     return _PICTURE_RUN.sub(lambda run: b"<%d chars>" % len(run[0]), masked)
 
 
@@ -114,6 +119,8 @@ def _masked_value(value: object, *, person: bool, depth: int) -> object:
         return _masked_mapping(value, person=person, depth=depth)
     if isinstance(value, list | tuple):
         return [_masked_value(item, person=person, depth=depth + 1) for item in value]
+    if isinstance(value, str) and (len(value) >= 512 or "://" in value):
+        return _nameless(value.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
     return value
 
 

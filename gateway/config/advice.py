@@ -123,7 +123,7 @@ def is_secret(place: Place) -> bool:
 
 def did_you_mean(word: object, words: Iterable[str]) -> str | None:
     """Suggest the nearest of the words, when one is near."""
-    near = difflib.get_close_matches(str(word).lower(), list(words), 1, 0.6) if isinstance(word, str) else []
+    near = difflib.get_close_matches(str(word).lower(), list(words), 1, 0.65) if isinstance(word, str) else []
     return f'did you mean "{near[0]}"?' if near else None
 
 
@@ -145,11 +145,10 @@ def _unknown(place: Place, raw: Mapping[str, Any]) -> tuple[str, str | None, str
     called = _ALSO_CALLED.get(name.lower())
     if called in options:
         return problem, allowed, f'did you mean "{called}"?'
-    near = did_you_mean(name, options)
     home = home_of(name)
-    if near is None and home and len(place) > 1:
+    if home and len(place) > 1:
         return problem, allowed, f"it is an option of [{home}]"
-    return problem, allowed, near
+    return problem, allowed, did_you_mean(name, options)
 
 
 def _converted(place: Place, kind: str, value: object) -> str | None:

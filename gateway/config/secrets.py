@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator
 
+from gateway.config.files import NotAFileError, read_file
 from gateway.config.wording import shown, wrong
 
 # Where a bare name is looked up. The second and third let `gateway check` find, from a root shell, what
@@ -73,28 +74,23 @@ def _locate(name: Any) -> Path:
 
 
 def _read(path: Path, *, secret: bool) -> bytes:
+    named = shown(str(path), longest=500)
     try:
-        # Without O_NONBLOCK a pipe of that name would hold the start for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        content, mode = read_file(path, _LONGEST + 1)
     except OSError as error:
+        raise wrong(f"{named} cannot be read: {error.strerror}", suggestion=_cure(error, path)) from None
+    except NotAFileError as error:
+        raise wrong(f"{named}: {error}") from None
+    if secret and mode & (stat.S_IRWXO | stat.S_IWGRP):
+        who = "everybody can read or change" if mode & stat.S_IRWXO else "its group can change"
         raise wrong(
-            f"{shown(str(path))} cannot be read: {error.strerror}", suggestion=_cure(error, path)
-        ) from None
-    with open(descriptor, "rb") as stream:  # noqa: PTH123 - the descriptor, so that what is checked is what is read
-        state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode):
-            raise wrong(f"{shown(str(path))} is not a file")
-        if secret and state.st_mode & (stat.S_IRWXO | stat.S_IWGRP):
-            who = "everybody can read or change" if state.st_mode & stat.S_IRWXO else "its group can change"
-            raise wrong(
-                f"{who} {shown(str(path))} (mode {stat.S_IMODE(state.st_mode):04o})",
-                suggestion=f"run: chmod g-w,o= {shlex.quote(str(path))}",
-            )
-        content = stream.read(_LONGEST + 1)
+            f"{who} {named} (mode {stat.S_IMODE(mode):04o})",
+            suggestion=f"run: chmod g-w,o= {shlex.quote(str(path))}",
+        )
     if not content.strip():
-        raise wrong(f"{shown(str(path))} is empty")
+        raise wrong(f"{named} is empty")
     if len(content) > _LONGEST:
-        raise wrong(f"{shown(str(path))} is larger than {_LONGEST} bytes")
+        raise wrong(f"{named} is larger than {_LONGEST} bytes")
     return content
 
 
@@ -111,10 +107,10 @@ def _secret(name: Any) -> SecretFile:
     try:
         text = _read(path, secret=True).decode("utf-8")
     except UnicodeDecodeError:
-        raise wrong(f"{shown(str(path))} is not UTF-8 text") from None
+        raise wrong(f"{shown(str(path), longest=500)} is not UTF-8 text") from None
     text = text.removesuffix("\n").removesuffix("\r")  # editors end a line; a secret has just one
     if any(character in text for character in "\r\n\0"):
-        raise wrong(f"{shown(str(path))} holds more than one line")
+        raise wrong(f"{shown(str(path), longest=500)} holds more than one line")
     return SecretFile(name, path, text)
 
 
@@ -129,7 +125,7 @@ def _signing_secrets(names: Any) -> tuple[SecretFile, ...]:
             raw = b""
         if not item.reveal().startswith("whsec_") or len(raw) < 24:
             raise wrong(
-                f"{shown(str(item.path))} does not hold a signing secret",
+                f"{shown(str(item.path), longest=500)} does not hold a signing secret",
                 allowed='"whsec_" and then at least 24 random bytes in Base64',
             )
     return listed
@@ -139,10 +135,10 @@ def _pem(name: Any, word: str, *, secret: bool) -> PlainFile:
     path = _locate(name)
     content = _read(path, secret=secret)
     if f"{word}-----".encode() not in content:
-        raise wrong(f"{shown(str(path))} holds no PEM block of the kind {word}")
+        raise wrong(f"{shown(str(path), longest=500)} holds no PEM block of the kind {word}")
     if b"ENCRYPTED" in content:
         raise wrong(
-            f"{shown(str(path))} is encrypted, and nobody is there to type its passphrase",
+            f"{shown(str(path), longest=500)} is encrypted, and nobody is there to type its passphrase",
             suggestion="write the key without a passphrase to a file that only the gateway can read",
         )
     return PlainFile(name, path, hashlib.blake2b(content, digest_size=8).hexdigest())

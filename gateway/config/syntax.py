@@ -3,13 +3,12 @@
 No line of the text is quoted: it may hold a secret.
 """
 
-import os
 import re
-import stat
 import tomllib
 from pathlib import Path
 from typing import Any
 
+from gateway.config.files import NotAFileError, read_file
 from gateway.config.mistakes import InvalidConfigError, Mistake
 
 _LARGEST = 1_000_000
@@ -32,7 +31,7 @@ _PLAINLY = (
     ),
     ("Unterminated string", "a quoted text does not end", "close it with a second quote"),
     ("Illegal character", "a quoted text does not end on its line", "close it with a second quote"),
-    ("Unclosed array", "a list does not end", "close it with ]"),
+    ("Unclosed", "a list or table does not end", "close it with ] or }"),
     (
         "Unescaped '\\'",
         "a single backslash in quotes means something else",
@@ -50,11 +49,9 @@ def read_text(path: Path) -> str:
     """Read the file, or raise `InvalidConfigError` saying why it cannot be read."""
     file = str(path)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as stream:  # noqa: PTH123 - opened without blocking, should it be a pipe
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise _unusable(file, "this is not a file", "name the configuration file itself")
-            content = stream.read(_LARGEST + 1)
+        content, _ = read_file(path, _LARGEST + 1)
+    except NotAFileError as error:
+        raise _unusable(file, str(error), "name the configuration file itself") from None
     except PermissionError:
         raise _unusable(
             file, "there is no permission to read the file", "let the gateway's user read it"
@@ -89,6 +86,8 @@ def _explain(message: str, text: str, file: str | None) -> Mistake:
     match = _WHERE.match(message)
     what = match["what"] if match else message
     number = int(match["line"]) if match and match["line"] else len(text.rstrip().split("\n"))
+    if match and not match["line"] and what == "Invalid value":
+        what = "Unclosed"
     line = lines[min(number, len(lines)) - 1]
     problem, suggestion = what[:1].lower() + what[1:], None
     for start, plain, cure in _PLAINLY:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_LONGEST = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ def wrong(problem: str, *, allowed: str | None = None, suggestion: str | None = 
     )
 
 
-def shown(value: object) -> str:
+def shown(value: object, *, longest: int = 60) -> str:
     """Quote a value for a message: short, on one line, without user and password of an address."""
     text = str(value)
     if "@" in text:
@@ -36,5 +35,5 @@ def shown(value: object) -> str:
             f"{head}{slashes}***@{text.rpartition('@')[2]}" if slashes else f"***@{text.rpartition('@')[2]}"
         )
     text = _CONTROL.sub("?", text)
-    text = text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+    text = text if len(text) <= longest else text[: longest - 3] + "..."
     return f'"{text}"' if isinstance(value, str) else text

@@ -1,5 +1,6 @@
-"""The head of an answer, with its reason phrase, made once a second and not once a request."""
+"""Heads of answers as bytes, with their reason phrase, made once a second and not once a request."""
 
+from dataclasses import dataclass
 from http import HTTPStatus
 from time import time
 from wsgiref.handlers import format_date_time
@@ -13,8 +14,17 @@ Pairs = list[tuple[bytes, bytes]]
 
 
 def phrase(status: int) -> bytes:
-    """Name the status: old clients look for a word there, and h11 would leave it out."""
+    """Name the status: old clients look for a word there, and h11 leaves it out."""
     return _PHRASES.get(status, b"Unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of an answer whose length is known."""
+
+    raw: bytes
+    length: int
+    last: bool  # it says that the connection ends with this answer
 
 
 class Heads:
@@ -22,19 +32,32 @@ class Heads:
 
     def __init__(self) -> None:
         self._second = 0
-        self._date = (b"date", b"")
-        self._made: dict[tuple[int, tuple[tuple[bytes, bytes], ...]], h11.Response] = {}
+        self._made: dict[tuple[int, bool, tuple[tuple[bytes, bytes], ...]], Head | None] = {}
 
-    def head(self, status: int, headers: Pairs) -> h11.Response:
-        """Return the event that h11 turns into bytes."""
+    def get(self, status: int, headers: Pairs, *, last: bool) -> Head | None:
+        """Return the head, or None when the answer states no length and h11 has to frame it."""
         second = int(time())
         if second != self._second or len(self._made) >= _KEPT:
             self._second = second
-            self._date = (b"date", format_date_time(second).encode())
             self._made.clear()
-        key = (status, tuple(headers))
-        made = self._made.get(key)
-        if made is None:
-            made = h11.Response(status_code=status, headers=[*headers, self._date], reason=phrase(status))
-            self._made[key] = made
-        return made
+        key = (status, last, tuple(headers))
+        try:
+            return self._made[key]
+        except KeyError:
+            made = self._made[key] = _make(status, headers, last, second)
+            return made
+
+
+def _make(status: int, headers: Pairs, last: bool, second: int) -> Head | None:
+    fields = {name.lower(): value for name, value in headers}
+    length = fields.get(b"content-length")
+    if length is None:
+        return None
+    pairs = [*headers, (b"date", format_date_time(second).encode())]
+    if last and b"connection" not in fields:
+        pairs.append((b"connection", b"close"))
+    event = h11.Response(status_code=status, headers=pairs, reason=phrase(status))
+    raw = h11.Connection(h11.SERVER).send(
+        event
+    )  # a parser of its own: h11 checks and writes, and that is all
+    return Head(raw, int(length), last or b"close" in fields.get(b"connection", b"").lower())

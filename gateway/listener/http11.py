@@ -3,32 +3,37 @@
 hypercorn pushes what arrives at a task and a queue per request. Here the connection's own task runs the
 application, and the application's `receive` reads from the socket: no queue can fill up, a body that is
 not read exerts back-pressure, and what is refused early leaves nothing behind.
+
+Two short cuts save half of h11's time per request: a body of declared length is counted here (h11 reads
+heads and chunks), and the head of an answer of declared length is remembered (`answers`). Each request gets
+a parser of its own, so that nothing has to tell h11 about what it did not see.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from logging import Logger
 from typing import Any, cast
 
 import h11
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
+from hypercorn.events import Event, RawData
 from hypercorn.protocol.events import Body, EndBody, Request, Response, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ConnectionState, H11SendableEvent, TaskGroup
+from hypercorn.utils import suppress_body
 
-from gateway.listener.answers import Heads, phrase
-from gateway.listener.head import mended, object_to
+from gateway.listener.answers import Head, Heads, phrase
+from gateway.listener.head import framing, limit_size, mended
+from gateway.listener.incoming import Chunked, Declared
 from gateway.listener.limits import Limits, Refusals
 from gateway.listener.link import Link
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 Peer = tuple[str, int] | None
 
-_DISCONNECT: ASGIReceiveEvent = {"type": "http.disconnect"}
-_BOTH_DONE = {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}
 _REASONS = {431: "header_too_large", 505: "http_version"}
 
 
@@ -48,6 +53,7 @@ class Shared:
     def __post_init__(self) -> None:
         self.config.errorlog = self.log
         self.config.accesslog = None  # hypercorn's copies the whole environment for every request
+        self.config.include_server_header = False
         self.config.h11_max_incomplete_size = self.limits.header_bytes
 
 
@@ -67,19 +73,22 @@ class Http11(H11Protocol):
             tls,
             client,
             server,
-            cast("Any", None),  # bytes go out through the link
+            self._transmit,
         )
         self._shared = shared
         self._link = link
-        self._address = client[0] if client else ""
-        self._head = b""  # what has arrived since the last request, while the next one is incomplete
         self._served = 0
-        self._answer = b""  # the head of an answer waits here, to go out together with its body
+        self._rest = b""  # what has arrived and belongs to no request yet
+        self._body: Declared | Chunked
+        self._lasting = True  # another request may follow
+        self._head: Head | None = None  # of the answer, when its length is declared
+        self._held = b""  # its bytes, until there is some body to go with them
+        self._owed = 0  # what is missing to the length that it declared
         self._answered = False
-        self._body_read = False  # by the application
-        self._gone = False  # nothing more can be read from the client
+        self._again = False  # the answer is complete, and another request may follow
+        self._gone = False  # the client has closed, or what it sends makes no sense any more
+        self._fault = 0  # the status for a body that makes no sense
         self._hung_up = False  # the application wants no answer at all
-        self._fault = 500  # the answer if the application gives none
 
     async def serve(self) -> None:
         """Answer request after request."""
@@ -87,71 +96,82 @@ class Http11(H11Protocol):
         try:
             while (request := await self._next_request()) is not None:
                 await self._create_stream(request)
-                if not self._recycle():
+                if not self._next():
                     linger = self._answered and self._unread()
                     break
         except h11.RemoteProtocolError as fault:
             self._refused(_REASONS.get(fault.error_status_hint, "bad_request"))
             await self._send_error_response(fault.error_status_hint)
             linger = True
-        if self._link.expired and (self._head or not self._served):
-            self._refused("slow_header" if self._head else "silent")
+        if self._link.expired and (self._rest or not self._served):
+            self._refused("slow_header" if self._rest else "silent")
         await self._link.finish(linger=linger)
 
     def _refused(self, reason: str) -> None:
-        self._shared.refusals.add(self._address, reason)
+        self._shared.refusals.add(self.client[0] if self.client else "", reason)
+
+    # The request
 
     async def _next_request(self) -> h11.Request | None:
         """Wait for the next head; None when there will be none."""
         link = self._link
-        link.idle = not self._head
         timed = not self._served  # the first head shares the deadline of its connection
-        while not self._head or (event := self._parse()) is h11.NEED_DATA:
-            if self._head and not timed:
+        event: object = h11.NEED_DATA
+        if self._rest:
+            self._begin(self._rest)
+            event = self._parse()
+        while event is h11.NEED_DATA:
+            link.idle = not self._rest
+            if self._rest and not timed:
                 timed = True
                 link.expect_within(self._shared.limits.header_deadline_s)
             data = await link.read()
             if not data:
                 return None
-            self._feed(data)
+            if self._rest:
+                self._rest += data
+                self.connection.receive_data(data)
+            else:
+                self._rest = data.lstrip(b"\r\n")  # old clients end a body with a line break of no account
+                if not self._rest:
+                    continue
+                self._begin(self._rest)
+            event = self._parse()
+        link.idle = False
         link.expect_nothing()
         self._served += 1
         return cast("h11.Request", event)
 
-    def _feed(self, data: bytes) -> None:
-        if not self._head:
-            data = data.lstrip(b"\r\n")  # old clients end a body with a line break that they do not count
-            if not data:
-                return
-            self._link.idle = False
-        self._head += data
-        self.connection.receive_data(data)
-
-    def _parse(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        try:
-            return self.connection.next_event()
-        except h11.RemoteProtocolError:
-            head = mended(self._head)
-            if head is None:
-                raise
-            self._head = head
-            self._renew(head)
-            return self.connection.next_event()
-
-    def _renew(self, data: bytes) -> None:
-        """Go on with these bytes in a fresh parser: h11 lets nobody change what it has buffered."""
+    def _begin(self, head: bytes) -> None:
         self.connection = h11.Connection(
             h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size
         )
-        if data:
-            self.connection.receive_data(data)
+        self.connection.receive_data(head)
+
+    def _parse(self) -> object:
+        try:
+            return self.connection.next_event()
+        except h11.RemoteProtocolError:
+            head = mended(self._rest)
+            if head is None:
+                raise
+            self._rest = head
+            self._begin(head)
+            return self.connection.next_event()
 
     async def _create_stream(self, request: h11.Request) -> None:
         """Run the application on one request. There is no WebSocket and no HTTP/2 here."""
         headers = list(request.headers)
-        object_to(request, headers, len(self._head), self._shared.limits.header_bytes)
-        self._head = b""
-        self._answered = self._body_read = False
+        ends = framing(request, headers)
+        if len(self._rest) > self._shared.limits.header_bytes:
+            limit_size(request, headers, self._shared.limits.header_bytes)
+        self._lasting = ends.lasting
+        if ends.length is None:
+            self._body = Chunked(self._link, self.connection)
+        else:
+            self._body = Declared(self._link, self.connection.trailing_data[0], ends.length)
+        self._rest = b""
+        self._answered = self._again = False
         self.stream = HTTPStream(
             self.app,
             self.config,
@@ -176,7 +196,7 @@ class Http11(H11Protocol):
 
     async def spawn_app(self, _app: object, _config: object, scope: Any, send: object) -> None:
         """Run the application to its end, in the connection's own task."""
-        scope["extensions"]["gateway.close"] = self._hang_up
+        scope["extensions"] = {"gateway.close": self._hang_up, "gateway.arrived": self._body.arrived}
         shared = self._shared
         shared.in_flight += 1
         try:
@@ -189,113 +209,91 @@ class Http11(H11Protocol):
             await self._send_error_response(self._fault or 500)
 
     def _hang_up(self) -> None:
-        """Let the connection end without an answer: `scope["extensions"]["gateway.close"]`."""
+        """End the connection without an answer: `scope["extensions"]["gateway.close"]`."""
         self._hung_up = True
 
     async def _receive(self) -> ASGIReceiveEvent:
         """Give the application what has arrived of the body, or wait for more."""
-        parts: list[bytes] = []
-        while not self._gone and not self._body_read:
+        body = self._body
+        if not self._gone and not body.complete:
+            if self.connection.they_are_waiting_for_100_continue and not body.arrived:
+                await self._send_h11_event(h11.InformationalResponse(status_code=100, headers=[]))
             try:
-                event = self.connection.next_event()
+                data = await body.read()
             except h11.RemoteProtocolError as fault:
-                self._gone, self._fault = True, fault.error_status_hint
-                break
-            if type(event) is h11.Data:
-                parts.append(event.data)
-            elif type(event) is h11.EndOfMessage:
-                self._body_read = True
-                return {"type": "http.request", "body": b"".join(parts), "more_body": False}
-            elif parts:
-                return {"type": "http.request", "body": b"".join(parts), "more_body": True}
-            else:
-                await self._read_on()
+                self._fault = fault.error_status_hint
+                data = b""
+            if data or body.complete:
+                return {"type": "http.request", "body": data, "more_body": not body.complete}
+            self._gone = True
         await self._disconnected()
         return {"type": "http.disconnect"}
-
-    async def _read_on(self) -> None:
-        if self.connection.they_are_waiting_for_100_continue:
-            await self._send_h11_event(
-                h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
-            )
-        data = await self._link.read()
-        if data:
-            self.connection.receive_data(data)
-        else:
-            self._gone = True
 
     async def _disconnected(self) -> None:
         """Wait until the client goes away. What it sends meanwhile is its next request: a little is kept."""
         while not self._gone and not self.stream.closed:
-            if len(self.connection.trailing_data[0]) > self._shared.limits.header_bytes:
-                await self._link.closed()
+            if len(self._body.rest) > self._shared.limits.header_bytes:
+                await self._link.lost()
                 self._gone = True
+            elif data := await self._link.read():
+                self._body.rest += data
             else:
-                await self._read_on()
+                self._gone = True
+
+    def _next(self) -> bool:
+        """Make ready for the next request, if there can be one."""
+        self.stream.closed = True
+        body = self._body
+        if body.arrived:
+            body.skip()
+        if not (self._again and body.complete) or self._gone or self._hung_up or self._link.stopping:
+            return False
+        self._rest = body.rest.lstrip(b"\r\n")
+        self._link.expect_within(self._shared.limits.keep_alive_s)
+        return True
+
+    def _unread(self) -> bool:
+        return not self._gone and (not self._body.complete or bool(self._body.rest))
 
     # The answer
 
     async def stream_send(self, event: StreamEvent) -> None:
-        """Turn the stream's events into as few writes as possible: some devices read only once."""
-        if isinstance(event, Response):
-            headers = event.headers
-            if self._link.stopping:
-                headers = [*headers, (b"connection", b"close")]
-            self._answered = True
-            self._answer = self.connection.send(self._shared.heads.head(event.status_code, headers))
-        elif isinstance(event, Body):
-            await self._flush(self.connection.send(h11.Data(data=event.data)))
-        elif isinstance(event, EndBody):
-            await self._flush(self.connection.send(h11.EndOfMessage()))
-        elif isinstance(event, StreamClosed):
+        """Send an answer of declared length ourselves, and leave any other to hypercorn and h11."""
+        if isinstance(event, StreamClosed):
             self.stream.closed = True
+            return
+        if isinstance(event, Response):
+            self._answered = True
+            lasting = self._lasting and self._body.arrived and not self._link.stopping
+            self._head = self._shared.heads.get(event.status_code, event.headers, last=not lasting)
+            if self._head is None and not lasting:
+                event = replace(event, headers=[*event.headers, (b"connection", b"close")])
+        if self._head is None:
+            await super().stream_send(event)
+            self._again = self.connection.our_state is h11.DONE
+        else:
+            await self._send_counted(event, self._head)
 
-    async def _flush(self, data: bytes) -> None:
-        data, self._answer = self._answer + data, b""
-        if data:
+    async def _send_counted(self, event: StreamEvent, head: Head) -> None:
+        """Head and body go out together: some devices read only once."""
+        if isinstance(event, Response):
+            self._held = head.raw
+            self._owed = 0 if suppress_body(self.stream.scope["method"], event.status_code) else head.length
+        elif isinstance(event, Body):
+            self._owed -= len(event.data)
+            data, self._held = self._held + event.data, b""
             await self._link.write(data)
+        elif isinstance(event, EndBody):
+            data, self._held = self._held, b""
+            if data:
+                await self._link.write(data)
+            self._again = not self._owed and not head.last
 
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
-        await self._flush(self.connection.send(event))
+        if isinstance(event, h11.Response | h11.InformationalResponse):
+            event = replace(event, reason=phrase(event.status_code))
+        await super()._send_h11_event(event)
 
-    async def _send_error_response(self, status_code: int) -> None:
-        text = b"%d %s\n" % (status_code, phrase(status_code))
-        headers = [
-            (b"content-length", b"%d" % len(text)),
-            (b"content-type", b"text/plain"),
-            (b"connection", b"close"),
-        ]
-        self._answered = True
-        self._answer = self.connection.send(self._shared.heads.head(status_code, headers))
-        await self._flush(self.connection.send(h11.Data(data=text)))
-        await self._flush(self.connection.send(h11.EndOfMessage()))
-
-    # Between two requests
-
-    def _recycle(self) -> bool:
-        """Make ready for the next request on this connection, if there can be one."""
-        self.stream.closed = True
-        if self._hung_up or self._gone:
-            return False
-        while self.connection.their_state is h11.SEND_BODY and self._skip():
-            pass
-        if self.connection.states != _BOTH_DONE or self._link.stopping:
-            return False
-        self.connection.start_next_cycle()
-        left = self.connection.trailing_data[0]
-        self._head = left.lstrip(b"\r\n")
-        if len(left) != len(self._head):
-            self._renew(self._head)
-        self._link.expect_within(self._shared.limits.keep_alive_s)
-        return True
-
-    def _skip(self) -> bool:
-        """Pass over what is here of a body that the application did not want."""
-        try:
-            return self.connection.next_event() not in (h11.NEED_DATA, h11.PAUSED)
-        except h11.RemoteProtocolError:
-            return False
-
-    def _unread(self) -> bool:
-        done = self.connection.their_state in (h11.DONE, h11.MUST_CLOSE, h11.CLOSED)
-        return not self._gone and (not done or bool(self.connection.trailing_data[0]))
+    async def _transmit(self, event: Event) -> None:
+        if isinstance(event, RawData) and event.data:
+            await self._link.write(event.data)

@@ -1,52 +1,94 @@
 """One accepted connection as bytes: reading, writing, its deadlines and its end.
 
-All deadlines of a connection share one timer that is moved only when it rings, because setting and
-cancelling a timer for every request costs more than looking at the clock.
+All deadlines of a connection share one timer that is moved only when it rings: setting and cancelling a
+timer for every request costs more than looking at the clock.
 """
 
 import asyncio
-from contextlib import suppress
+from typing import cast
 
 from gateway.listener.limits import Limits
 
-_READ_BYTES = 65_536
+_ENOUGH = 65_536  # bytes that nobody has read yet
 
 
-class Link:
-    """Reads give ``b""`` and writes do nothing once the connection is gone."""
+class Link(asyncio.Protocol):
+    """Reads give ``b""`` and writes do nothing once the connection is gone. One reader, one writer."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limits: Limits) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._transport = writer.transport
+    def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._arrived = b""
+        self._ended = False  # nothing more will arrive
+        self._full = False  # we have told the transport to wait
+        self._reader: asyncio.Future[None] | None = None
+        self._writable = asyncio.Event()
+        self._lost = asyncio.Event()
         self._due: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.idle = True  # between two requests, and nothing of the next one is here
         self.stopping = False
         self.expired = False
-        self.expect_within(limits.header_deadline_s)
+
+    # What the transport calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._writable.set()
+        self.expect_within(self._limits.header_deadline_s)
+
+    def data_received(self, data: bytes) -> None:
+        self._arrived = self._arrived + data if self._arrived else data
+        if len(self._arrived) > _ENOUGH and not self._full:
+            self._full = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        self._ended = True
+        self._wake()
+        return self._transport.get_extra_info("sslcontext") is None  # half-closed; TLS cannot be
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._ended = True
+        self.expect_nothing()
+        self._lost.set()
+        self._writable.set()
+        self._wake()
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def _wake(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None and not reader.done():
+            reader.set_result(None)
+
+    # What the protocol above calls
 
     async def read(self) -> bytes:
         """Return what has arrived, or wait for it."""
-        try:
-            return await self._reader.read(_READ_BYTES)
-        except OSError:  # reset, time-out of the network, or broken TLS
-            return b""
+        if not self._arrived and not self._ended:
+            self._reader = self._loop.create_future()
+            await self._reader
+        data, self._arrived = self._arrived, b""
+        if self._full:
+            self._full = False
+            self._transport.resume_reading()
+        return data
 
     async def write(self, data: bytes) -> None:
         """Send, and wait while the client does not take it."""
-        transport = self._transport
-        if transport.is_closing():
+        if self._transport.is_closing():
             return
-        transport.write(data)
-        if transport.get_write_buffer_size():
+        self._transport.write(data)
+        if not self._writable.is_set():
             self.expect_within(self._limits.write_stall_s)
-            try:
-                await self._writer.drain()
-            except OSError:
-                return
+            await self._writable.wait()
             self.expect_nothing()
 
     def expect_within(self, seconds: float) -> None:
@@ -74,6 +116,10 @@ class Link:
         self.expired = True
         self._transport.abort()
 
+    async def lost(self) -> None:
+        """Wait for the end of the connection without reading from it."""
+        await self._lost.wait()
+
     def stop(self) -> None:
         """Close now if nothing is going on, else after the answer."""
         self.stopping = True
@@ -95,18 +141,12 @@ class Link:
                 left -= len(data)
         elif self._transport.get_write_buffer_size():
             self._transport.close()
-            await self.closed()  # the timer bounds it
+            await self.lost()  # the timer bounds it
         self._transport.close()
 
     def abort(self) -> None:
         """Give everything back, whatever state the connection is in."""
-        self._due = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._transport.abort()
-
-    async def closed(self) -> None:
-        """Wait for the end of the connection without reading from it."""
-        with suppress(OSError):
-            await self._writer.wait_closed()

@@ -138,15 +138,13 @@ class Listener:
         """Wrap the socket; with TLS, shake hands within the time that a head may take."""
         loop = asyncio.get_running_loop()
         sock.setblocking(False)
-        reader = asyncio.StreamReader(loop=loop)
-        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        transport, _ = await loop.connect_accepted_socket(
-            lambda: protocol,
+        _, link = await loop.connect_accepted_socket(
+            lambda: Link(self._limits),
             sock,
             ssl=self._tls,
             ssl_handshake_timeout=self._limits.header_deadline_s if self._tls else None,
         )
-        return Link(reader, asyncio.StreamWriter(transport, protocol, reader, loop), self._limits)
+        return link
 
     async def stop(self, grace_s: float) -> None:
         """Close what is idle now, let the application finish its answers, and cut off the rest after the grace."""

@@ -21,6 +21,7 @@ _UTF8_BOM = b"\xef\xbb\xbf"
 _CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]+")
 _SPLIT_NUMBER = re.compile(rb"[0-9][\x00-\x08\x0b\x0c\x0e-\x1f]+[0-9]")
 _CLOSING_TAG = re.compile(rb"</[^\s<>/]+\s*>")
+_MOST_ATTRIBUTES = 128  # of one element; lxml takes seconds for 20 000, which fit into a body
 _MOST_REPEATS = 8  # of a closing tag; one has been seen
 
 _SENTENCES = {
@@ -73,7 +74,7 @@ def bare_name(element: Element) -> str:
 
 def attributes(element: Element) -> dict[str, str]:
     """Return the attributes by bare name in lower case; names that differ only in case are refused."""
-    items: list[tuple[str, str]] = element.items()  # type: ignore[assignment]  # the stubs allow bytes
+    items = _items(element)
     found = {(name if name[0] != "{" else _bare(name)).lower(): value for name, value in items}
     if len(found) != len(items):
         raise Unreadable(f"{bare_name(element)[:64]} states an attribute twice, in different spelling.")
@@ -82,12 +83,18 @@ def attributes(element: Element) -> dict[str, str]:
 
 def spelled_attributes(element: Element) -> list[tuple[str, str]]:
     """Return the attributes as the device spells them, without namespace."""
-    return [(_bare(str(name)), str(value)) for name, value in element.items()]
+    return [(_bare(name), value) for name, value in _items(element)]
 
 
 def text(element: Element) -> str:
     """Return the text in front of the element's first child, without blanks around it."""
     return (element.text or "").strip()
+
+
+def _items(element: Element) -> list[tuple[str, str]]:
+    if len(element.attrib) > _MOST_ATTRIBUTES:
+        raise Unreadable(f"{bare_name(element)[:64]} has more than {_MOST_ATTRIBUTES} attributes.")
+    return element.items()  # type: ignore[return-value]  # the stubs allow bytes
 
 
 def _bare(name: str) -> str:

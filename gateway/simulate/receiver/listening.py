@@ -11,6 +11,8 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 _BUFFER = 1 << 20
 _START_S = 10.0
+# The client left, the client talks nonsense, or `end` was called.
+_OVER = (OSError, EOFError, ValueError, asyncio.LimitOverrunError, asyncio.CancelledError)
 
 
 class Listening:
@@ -30,6 +32,10 @@ class Listening:
         )
         self._thread.start()
         self.port = started.result(_START_S)
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._open)
 
     def end(self) -> None:
         """Break all connections and free the port."""
@@ -56,9 +62,7 @@ class Listening:
         assert task is not None  # noqa: S101 - this is a coroutine, so a task runs it
         self._open[task] = writer
         try:
-            with suppress(
-                OSError, EOFError, asyncio.LimitOverrunError
-            ):  # the client went away or talks nonsense
+            with suppress(*_OVER):
                 await self._serve(reader, writer)
         finally:
             del self._open[task]

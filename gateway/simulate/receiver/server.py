@@ -86,6 +86,10 @@ class Receiver:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    @property
+    def open_connections(self) -> int:
+        return self._listening.open_connections if self._listening else 0
+
     def wait_for(self, unique: int, *, timeout_s: float = 10.0) -> bool:
         """Wait in a foreign thread until so many different events are here; False when they do not come."""
         deadline = monotonic() + timeout_s

@@ -34,7 +34,8 @@ def unanswered(error: BaseException, place: str) -> SinkUnavailable:
                 return SinkUnavailable(f"{place}: {known[1]}", fault=known[0])
     last = next((text for cause in reversed(causes) if (text := str(cause))), type(error).__name__)
     return SinkUnavailable(
-        f"{place}: the connection broke before the answer was complete ({last}); the gateway tries again",
+        f"{place}: the connection broke before the answer was complete ({last}); the gateway tries again. "
+        "If it lasts, see the receiver's log: one that wants a client certificate may break off like this",
         fault="https_broken",
     )
 

@@ -1,11 +1,16 @@
-"""How many events go into the next request.
+"""Which events go into the next request.
 
-Two things can be wrong with a large request: the receiver says so (413), or it never gets an answer,
-because the uplink is too slow for the deadline or something on the way cuts it off. Without the second
-rule a batch that a slow uplink cannot carry in time would be tried for ever.
+- Two things can be wrong with a large request: the receiver says so (413), or it never gets an answer,
+  because the uplink is too slow for the deadline or something on the way cuts it off. Without the second
+  rule a batch that a slow uplink cannot carry in time would be tried for ever.
+- A request whose fate is unknown is repeated with the same events once more before it is made smaller,
+  also when there are new events behind them: then it has the same id, and a receiver that remembers
+  only the ids of requests can tell that it had it.
 """
 
 from collections.abc import Sequence
+
+from gateway.sink import Outgoing
 
 _LEAST = 1024  # bytes; about one event: below this there is nothing to gain
 
@@ -19,11 +24,17 @@ class Packing:
         self._accepted_size = size  # what the receiver lets through; until the next fault
         self._carried_size = size  # what gets through in time; grows again with every success
 
-    def end_of_next(self, bodies: Sequence[bytes], start: int) -> int:
+        self._pending: tuple[int, int] | None = None  # numbers of the first and last event to repeat
+
+    def end_of_next(self, batch: Sequence[Outgoing], bodies: Sequence[bytes], start: int) -> int:
         """Give the end of the request that begins at ``start``; at least one event goes in."""
-        limit = min(self._accepted_size, self._carried_size)
-        stop, size = start + 1, len(bodies[start])
-        while stop < len(bodies) and stop - start < self._events:
+        stop = start + 1
+        if self._pending and self._pending[0] == batch[start].seq:
+            while stop < len(batch) and batch[stop].seq <= self._pending[1]:
+                stop += 1
+            return stop
+        limit, size = min(self._accepted_size, self._carried_size), len(bodies[start])
+        while stop < len(batch) and stop - start < self._events:
             size += len(bodies[stop]) + 1
             if size > limit:
                 break
@@ -38,10 +49,20 @@ class Packing:
         """Learn from a 413."""
         self._accepted_size = max(_LEAST, min(self._accepted_size, size // 2))
 
-    def no_answer(self, size: int) -> None:
-        """Learn from a request that got no answer."""
-        self._carried_size = max(_LEAST, min(self._carried_size, size // 2))
+    def no_answer(self, events: Sequence[Outgoing], size: int) -> None:
+        """Learn from a request that got no answer: the second time it is too large, too."""
+        span = (events[0].seq, events[-1].seq)
+        if self._pending == span:
+            self._carried_size = max(_LEAST, min(self._carried_size, size // 2))
+            self._pending = None
+        else:
+            self._pending = span
 
-    def answered(self) -> None:
-        """Try more again."""
+    def put_off(self, events: Sequence[Outgoing]) -> None:
+        """Learn from an answer that means later."""
+        self._pending = (events[0].seq, events[-1].seq)
+
+    def settled(self) -> None:
+        """Learn from an answer that settles a request: the next one may be larger."""
         self._carried_size = min(self._size, self._carried_size * 2)
+        self._pending = None

@@ -49,7 +49,7 @@ class HttpsSink:
         try:
             while call.progress.settled < len(batch):
                 start = call.progress.settled
-                await self._settle(call, start, self._packing.end_of_next(call.bodies, start))
+                await self._settle(call, start, self._packing.end_of_next(batch, call.bodies, start))
             if self._doubt.end():
                 raise self._refuses_everything(call.progress)
         except SinkUnavailable as fault:
@@ -81,11 +81,13 @@ class HttpsSink:
     async def _settle(self, call: "_Call", start: int, stop: int) -> None:
         """Get a verdict for each of these events, however many requests it takes."""
         answer = await self._post(call, start, stop)
+        if answer.verdict is Verdict.LATER:
+            self._packing.put_off(call.batch[start:stop])
+            raise unavailable(answer, self._options.place, max_retry_after_s=self._options.max_retry_after_s)
+        self._packing.settled()
         if answer.verdict is Verdict.TAKEN:
             self._doubt.taken()
             call.progress.taken(stop - start)
-        elif answer.verdict is Verdict.LATER:
-            raise unavailable(answer, self._options.place, max_retry_after_s=self._options.max_retry_after_s)
         elif stop - start == 1:
             call.progress.refuse(self._reason(answer))
             if self._doubt.refused():
@@ -98,18 +100,17 @@ class HttpsSink:
             await self._settle(call, middle, stop)
 
     async def _post(self, call: "_Call", start: int, stop: int) -> Answer:
-        single = self._options.batch == 1
-        request_id = (
-            single_id(call.batch[start]) if single else self._envelope.batch_id(call.batch[start:stop])
-        )
-        body = call.bodies[start] if single else b"[%b]" % b",".join(call.bodies[start:stop])
+        events = call.batch[start:stop]
+        if self._options.batch == 1:
+            request_id, body = single_id(events[0]), call.bodies[start]
+        else:
+            request_id = self._envelope.batch_id(events)
+            body = b"[%b]" % b",".join(call.bodies[start:stop])
         try:
-            answer = await self._upstream.post(request_id, body)
+            return await self._upstream.post(request_id, body)
         except SinkUnavailable:
-            self._packing.no_answer(len(body))
+            self._packing.no_answer(events, len(body))
             raise
-        self._packing.answered()
-        return answer
 
     def _reason(self, answer: Answer) -> str:
         reason = f"{self._options.place} refused this event: {answer.said()}"

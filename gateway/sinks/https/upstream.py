@@ -41,7 +41,8 @@ class Upstream:
         self._httpx = httpx2
         self._options = options
         self._signer = Signer(options.secrets)
-        self._tls = options.tls or ssl.create_default_context()
+        secure = options.endpoint.startswith("https:")
+        self._tls = (options.tls or ssl.create_default_context()) if secure else False
         self._secrets = tuple(text for text in (options.bearer, *options.secrets) if text)
         self._headers = {
             **options.headers,

@@ -27,7 +27,9 @@ _FIRST_TAG = re.compile(
 _LOOK_BYTES = 2048
 
 _SUM_BITS = 20
-_CLOCK_SET_S = 1_420_070_400  # the year 2015: no device of this family was sold before
+_CLOCK_SET_S = (
+    1_420_070_400  # the year 2015: a window from before it can only come from a clock that was never set
+)
 
 _NOTICES = {
     "zone_disagrees": Notice(

@@ -15,6 +15,7 @@ from gateway.sources.people_counter.fields import clean
 
 MOST_ENTRIES = 32
 _DEEPEST = 4
+_NOT_KEPT = "(not kept)"
 
 _NOT_LETTER = re.compile(r"[\W_]+")
 _SECRET = re.compile(
@@ -54,11 +55,13 @@ class Leftovers:
             turn += 1
         self._kept[key] = text
 
-    def attributes(self, element: Element, known: frozenset[str], inside: str = "") -> None:
-        """Keep the attributes of an element that are not known ones."""
+    def attributes(
+        self, element: Element, known: frozenset[str], inside: str = "", *, values: bool = True
+    ) -> None:
+        """Keep the attributes of an element that are not known ones, or only their names."""
         for name, value in xml_body.spelled_attributes(element):
             if name.lower() not in known:
-                self.note(inside + name, value)
+                self.note(inside + name, value if values else _NOT_KEPT)
 
     def element(self, element: Element, *, values: bool = True) -> None:
         """Keep an unknown element with everything in it; counts in a place where none belong are refused."""
@@ -67,10 +70,12 @@ class Leftovers:
                 raise Unreadable(
                     f"{xml_body.bare_name(part)[:64]} stands where none belongs, so its numbers cannot be placed."
                 )
+        if len(self._kept) >= MOST_ENTRIES:
+            return
         if values:
             self._inside(element, "", _DEEPEST)
         else:
-            self.note(xml_body.bare_name(element), "(not kept)")
+            self.note(xml_body.bare_name(element), _NOT_KEPT)
 
     def _inside(self, element: Element, path: str, levels: int) -> None:
         name = path + xml_body.bare_name(element)

@@ -7,6 +7,7 @@ choosing one would be known to be true.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 from gateway.errors import Unreadable
@@ -22,7 +23,7 @@ from gateway.sources.people_counter.fields import (
     time_of_day_s,
     unix_s,
 )
-from gateway.sources.people_counter.leftovers import Leftovers
+from gateway.sources.people_counter.leftovers import MOST_ENTRIES, Leftovers
 
 DEMOGRAPHICS = 3
 
@@ -169,11 +170,14 @@ class WindowReader:
         _fill(window, name, stated)
         if "status" in stated and window.status is None:
             window.status = number_or_text(stated["status"])
+        harmless = counted.object_type != DEMOGRAPHICS and name not in _PERSONAL
         if not stated.keys() <= _KNOWN[name]:
-            self._leftovers.attributes(element, _KNOWN[name])
+            self._leftovers.attributes(element, _KNOWN[name], values=harmless)
         for child in element:
-            self._leftovers.element(child, values=counted.object_type != DEMOGRAPHICS)
-        window.extra |= self._leftovers.take()
+            self._leftovers.element(child, values=harmless)
+        taken = self._leftovers.take()
+        if taken and len(window.extra) < MOST_ENTRIES:
+            window.extra = dict(islice((window.extra | taken).items(), MOST_ENTRIES))
 
     def _window(self, stated: Mapping[str, str], counted: Counted, report: Report) -> Window:
         """Find the window that a statement is about, or begin it."""
@@ -195,16 +199,16 @@ def _fill(window: Window, name: str, stated: Mapping[str, str]) -> None:
     """Add the numbers of one statement to its window."""
     part = _PERSONAL.get(name)
     numbers = window.numbers if part is None else window.personal.setdefault(part, {})
-    found = False
+    stated_any = False
     for attribute, key in _NUMBERS[name].items():
         text = stated.get(attribute.lower())
         if text is None:
             continue
-        found = True
+        stated_any = True
         people = number(attribute, text)
         if numbers.setdefault(key, people) != people:
             raise Unreadable(
                 f"The same window of the same Object is stated twice, with different {attribute}."
             )
-    if not found:
-        raise Unreadable(f"A window states none of the numbers that it is for ({', '.join(_NUMBERS[name])}).")
+    if name == "count" and not stated_any:
+        raise Unreadable(f"A Count states none of {', '.join(_NUMBERS[name])}.")

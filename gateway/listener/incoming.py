@@ -1,0 +1,77 @@
+"""The body of one request as it comes in: of declared length, or chunked."""
+
+import h11
+
+from gateway.listener.link import Link
+
+
+class Declared:
+    """A body of known length. It is counted here and never passes through h11, which would copy it twice."""
+
+    def __init__(self, link: Link, arrived: bytes, length: int) -> None:
+        self._link = link
+        self._left = length
+        self.rest = arrived  # behind the end of the body it is the next request's
+
+    @property
+    def complete(self) -> bool:
+        """The application has all of it."""
+        return not self._left
+
+    @property
+    def arrived(self) -> bool:
+        """All of it is here, or more."""
+        return len(self.rest) >= self._left
+
+    async def read(self) -> bytes:
+        """Return some of it; nothing when the client has gone."""
+        data = self.rest or await self._link.read()
+        self.rest = data[self._left :]
+        data = data[: self._left]
+        self._left -= len(data)
+        return data
+
+    def skip(self) -> None:
+        """Pass over a body that has arrived."""
+        self.rest = self.rest[self._left :]
+        self._left = 0
+
+
+class Chunked:
+    """A body that h11 puts together. Nothing can follow it on the connection before it is read."""
+
+    def __init__(self, link: Link, connection: h11.Connection) -> None:
+        self._link = link
+        self._connection = connection
+        self.complete = False
+        self.rest = b""
+
+    @property
+    def arrived(self) -> bool:
+        """Only reading can tell."""
+        return self.complete
+
+    async def read(self) -> bytes:
+        """Return some of it; nothing at its end or when the client has gone.
+
+        Raises `h11.RemoteProtocolError`.
+        """
+        parts: list[bytes] = []
+        while True:
+            event = self._connection.next_event()
+            if type(event) is h11.Data:
+                parts.append(event.data)
+            elif type(event) is h11.EndOfMessage:
+                self.complete = True
+                self.rest = self._connection.trailing_data[0]
+                break
+            elif parts:
+                break
+            elif data := await self._link.read():
+                self._connection.receive_data(data)
+            else:
+                break
+        return b"".join(parts)
+
+    def skip(self) -> None:
+        """Nothing is left of it."""

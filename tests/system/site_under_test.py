@@ -1,0 +1,215 @@
+"""A whole site for a test: the daemon as a process, a real broker with a subscriber, a real HTTPS upstream."""
+
+import base64
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from gateway.simulate.broker import Broker
+from gateway.simulate.ledger import Ledger, Verdict, compare
+from gateway.simulate.receiver import Receiver
+from gateway.simulate.subscriber import Subscriber
+
+SECRET = "whsec_" + base64.b64encode(b"a signing secret for tests only!").decode()
+
+CONFIG = """
+[gateway]
+id = "gw-test"
+[listen]
+host = "127.0.0.1"
+port = {port}
+[store]
+path = "{directory}/store"
+{store}
+[runtime]
+log_format = "json"
+log_level = "info"
+{runtime}
+[sinks.home]
+type = "mqtt"
+endpoint = "mqtt://127.0.0.1:{broker_port}"
+version = "{mqtt_version}"
+window = {window}
+backoff_max_s = 1
+{home}
+[sinks.cloud]
+type = "https"
+endpoint = "{upstream}"
+ca_file = "{ca_file}"
+secret_file = "{directory}/signing-secret"
+batch = {batch}
+window = {window}
+backoff_max_s = 1
+timeout_s = 5
+{cloud}
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Daemon:
+    """The gateway as a process of its own; it can be killed at any moment and started again."""
+
+    def __init__(self, directory: Path, config: Path, port: int) -> None:
+        self.config, self.port = config, port
+        self.log = directory / "daemon.log"
+        self.starts = 0
+        self._process: subprocess.Popen | None = None
+
+    def start(self, *, wait_s: float = 20.0) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "gateway", "-c", str(self.config), "run"],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.starts += 1
+        deadline = time.monotonic() + wait_s
+        while not self._answers():
+            assert self._process.poll() is None, f"the daemon ended:\n{self.tail()}"
+            assert time.monotonic() < deadline, f"the daemon does not answer:\n{self.tail()}"
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        self._process.send_signal(signal.SIGKILL)
+        assert self._process.wait(10) == -signal.SIGKILL
+
+    def stop(self, how: signal.Signals = signal.SIGTERM, *, wait_s: float = 30.0) -> int:
+        self._process.send_signal(how)
+        return self._process.wait(wait_s)
+
+    def signal(self, how: signal.Signals) -> None:
+        self._process.send_signal(how)
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def command(self, *words: str, timeout_s: float = 30.0) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", "gateway", "-c", str(self.config), *words],
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            env={**os.environ, "PYTHONWARNINGS": "error"},
+        )
+
+    def tail(self, lines: int = 40) -> str:
+        return "\n".join(self.log.read_text().splitlines()[-lines:])
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return True
+        except OSError:
+            return False
+
+
+class Site:
+    """Everything of one site in one directory. Ends what it started, by process id."""
+
+    def __init__(self, directory: Path, *, window: int = 500, batch: int = 50, **extra: str) -> None:
+        self.directory = directory
+        self.window = window
+        (directory / "broker").mkdir()
+        self.broker = Broker(directory / "broker").start()
+        self.subscriber = Subscriber(
+            "127.0.0.1", self.broker.port, topics=("gateway/+/+/event",), version=self.broker.version
+        ).start()
+        self.upstream = Receiver(directory, secrets=(SECRET,), keep_data=True).start()
+        secret = directory / "signing-secret"
+        secret.write_text(SECRET)
+        secret.chmod(0o600)
+        port = free_port()
+        config = directory / "config.toml"
+        config.write_text(
+            CONFIG.format(
+                port=port,
+                directory=directory,
+                broker_port=self.broker.port,
+                mqtt_version=self.broker.version,
+                upstream=self.upstream.url,
+                ca_file=self.upstream.ca_file,
+                window=window,
+                batch=batch,
+                **{name: extra.get(name, "") for name in ("store", "runtime", "home", "cloud")},
+            )
+        )
+        self.daemon = Daemon(directory, config, port)
+        self.url = f"http://127.0.0.1:{port}/push"
+        self.kills: list[float] = []
+
+    def close(self) -> None:
+        if self.daemon.running:
+            self.daemon.stop(signal.SIGKILL)
+        self.subscriber.stop()
+        self.broker.close()
+        self.upstream.stop()
+
+    def events_at(self, far_end: str) -> list:
+        return self.subscriber.events if far_end == "home" else list(self.upstream.ledger.messages())
+
+    def settle(self, *, timeout_s: float = 60.0) -> None:
+        """Wait until nothing is waiting for any sink and both far ends have stopped getting more."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            accounts = self.accounts()
+            if all(account["waiting"] == 0 for account in accounts) and len(accounts) == 2:
+                break
+            assert time.monotonic() < deadline, f"not settled: {accounts}\n{self.daemon.tail()}"
+            time.sleep(0.1)
+        received = accounts[0]["received"]
+        assert self.subscriber.wait_for(received, 10), (
+            f"the subscriber has {self.subscriber.distinct} of {received}"
+        )
+
+    def accounts(self) -> list[dict]:
+        import json
+
+        told = self.daemon.command("sinks", "--json")
+        assert told.stdout, told.stderr
+        return json.loads(told.stdout)
+
+    def judge(self, ledger: Ledger) -> dict[str, Verdict]:
+        """Hold both far ends against what the devices said; nothing may be missing, spurious or wrong."""
+        verdicts = {far_end: compare(ledger, self.events_at(far_end)) for far_end in ("home", "cloud")}
+        for far_end, verdict in verdicts.items():
+            assert verdict.ok, (
+                f"{far_end}: {verdict}\n{verdict.missing[:3]}\n{verdict.spurious[:3]}\n{verdict.wrong[:3]}"
+                f"\n{self.daemon.tail()}"
+            )
+        assert self.upstream.bad_signatures == 0
+        assert not self.upstream.malformed
+        for account in self.accounts():
+            owed = account["received"] - account["delivered"] - account["waiting"] - account["lettered"]
+            assert owed == account["expired"] + account["lost"] == 0, account
+            assert account["balanced"], account
+        return verdicts
+
+    def doubles_in_flight(self, far_end: str, limit: int) -> None:
+        """Every double must stand within the window before a fault: never an event that was settled long ago."""
+        events = self.events_at(far_end)
+        first: dict[tuple, int] = {}
+        runs: Counter = Counter()
+        for place, event in enumerate(events):
+            mark = (event["id"], event["revision"])
+            if mark in first:
+                runs[place - first[mark] > 2 * limit + 50] += 1
+            else:
+                first[mark] = place
+        assert not runs[True], f"{far_end}: {runs[True]} doubles came from further back than the window"
