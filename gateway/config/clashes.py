@@ -105,7 +105,8 @@ def _each_sink(config: Config) -> Iterator[Clash]:
 
 
 def _mqtt(at: Place, sink: MqttSection) -> Iterator[Clash]:
-    if sink.inflight > sink.window:
+    # A default that is larger than a chosen window is cut to it and needs no correction by a person.
+    if sink.inflight > sink.window and "inflight" in sink.model_fields_set:
         yield Clash(
             ((*at, "inflight"), (*at, "window")),
             f"is more than the window ({sink.window}), so it is never reached",

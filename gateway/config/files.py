@@ -8,7 +8,7 @@ from gateway.errors import ConfigError
 
 
 class NotAFileError(ConfigError):
-    """this is not a file"""
+    """This is not a file."""
 
 
 def read_file(path: Path, limit: int) -> tuple[bytes, int]:

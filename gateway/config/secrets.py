@@ -17,7 +17,7 @@ from typing import Annotated, Any
 from pydantic import PlainSerializer, PlainValidator
 
 from gateway.config.files import NotAFileError, read_file
-from gateway.config.wording import shown, wrong
+from gateway.config.wording import shown_path, wrong
 
 # Where a bare name is looked up. The second and third let `gateway check` find, from a root shell, what
 # systemd hands to the daemon: its running copy, and the place that the unit loads it from.
@@ -74,13 +74,13 @@ def _locate(name: Any) -> Path:
 
 
 def _read(path: Path, *, secret: bool) -> bytes:
-    named = shown(str(path), longest=500)
+    named = shown_path(path)
     try:
         content, mode = read_file(path, _LONGEST + 1)
     except OSError as error:
         raise wrong(f"{named} cannot be read: {error.strerror}", suggestion=_cure(error, path)) from None
-    except NotAFileError as error:
-        raise wrong(f"{named}: {error}") from None
+    except NotAFileError:
+        raise wrong(f"{named} is not a file") from None
     if secret and mode & (stat.S_IRWXO | stat.S_IWGRP):
         who = "everybody can read or change" if mode & stat.S_IRWXO else "its group can change"
         raise wrong(
@@ -107,10 +107,10 @@ def _secret(name: Any) -> SecretFile:
     try:
         text = _read(path, secret=True).decode("utf-8")
     except UnicodeDecodeError:
-        raise wrong(f"{shown(str(path), longest=500)} is not UTF-8 text") from None
+        raise wrong(f"{shown_path(path)} is not UTF-8 text") from None
     text = text.removesuffix("\n").removesuffix("\r")  # editors end a line; a secret has just one
     if any(character in text for character in "\r\n\0"):
-        raise wrong(f"{shown(str(path), longest=500)} holds more than one line")
+        raise wrong(f"{shown_path(path)} holds more than one line")
     return SecretFile(name, path, text)
 
 
@@ -125,7 +125,7 @@ def _signing_secrets(names: Any) -> tuple[SecretFile, ...]:
             raw = b""
         if not item.reveal().startswith("whsec_") or len(raw) < 24:
             raise wrong(
-                f"{shown(str(item.path), longest=500)} does not hold a signing secret",
+                f"{shown_path(item.path)} does not hold a signing secret",
                 allowed='"whsec_" and then at least 24 random bytes in Base64',
             )
     return listed
@@ -135,10 +135,10 @@ def _pem(name: Any, word: str, *, secret: bool) -> PlainFile:
     path = _locate(name)
     content = _read(path, secret=secret)
     if f"{word}-----".encode() not in content:
-        raise wrong(f"{shown(str(path), longest=500)} holds no PEM block of the kind {word}")
+        raise wrong(f"{shown_path(path)} holds no PEM block of the kind {word}")
     if b"ENCRYPTED" in content:
         raise wrong(
-            f"{shown(str(path), longest=500)} is encrypted, and nobody is there to type its passphrase",
+            f"{shown_path(path)} is encrypted, and nobody is there to type its passphrase",
             suggestion="write the key without a passphrase to a file that only the gateway can read",
         )
     return PlainFile(name, path, hashlib.blake2b(content, digest_size=8).hexdigest())

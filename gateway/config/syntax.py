@@ -50,8 +50,8 @@ def read_text(path: Path) -> str:
     file = str(path)
     try:
         content, _ = read_file(path, _LARGEST + 1)
-    except NotAFileError as error:
-        raise _unusable(file, str(error), "name the configuration file itself") from None
+    except NotAFileError:
+        raise _unusable(file, "this is not a file", "name the configuration file itself") from None
     except PermissionError:
         raise _unusable(
             file, "there is no permission to read the file", "let the gateway's user read it"

@@ -6,10 +6,13 @@ address, and `advice` does not quote options whose names speak of secrets at all
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic_core import PydanticCustomError
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_LOGIN = re.compile(r"\A([a-z][a-z0-9+.-]{0,20}://)?.*@", re.DOTALL | re.IGNORECASE)
+_LONGEST = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +29,14 @@ def wrong(problem: str, *, allowed: str | None = None, suggestion: str | None = 
     )
 
 
-def shown(value: object, *, longest: int = 60) -> str:
+def shown(value: object) -> str:
     """Quote a value for a message: short, on one line, without user and password of an address."""
-    text = str(value)
-    if "@" in text:
-        head, slashes, _ = text.partition("//")
-        text = (
-            f"{head}{slashes}***@{text.rpartition('@')[2]}" if slashes else f"***@{text.rpartition('@')[2]}"
-        )
+    text = _LOGIN.sub(r"\1***@", str(value))
     text = _CONTROL.sub("?", text)
-    text = text if len(text) <= longest else text[: longest - 3] + "..."
+    text = text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
     return f'"{text}"' if isinstance(value, str) else text
+
+
+def shown_path(path: Path) -> str:
+    """Quote a path for a message, whole, because a person must find the file."""
+    return f'"{_CONTROL.sub("?", str(path))}"'

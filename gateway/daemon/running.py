@@ -24,6 +24,8 @@ log = structlog.get_logger()
 
 def run(path: Path | None) -> int:
     """Run until a signal; 0 after an orderly stop, 1 when the gateway cannot start or go on."""
+    # Until the loop takes signals, a reload that comes too early must not end the process.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         config = load(path)
     except ConfigError as error:

@@ -274,7 +274,7 @@ class Forwarder:
             f"Sink {self.sink.name} refuses events for good, the latest from {first[0].device}: {first[1]}",
         )
         log.error(
-            "event_rejected", sink=self.sink.name, count=len(letters), event=first[0].id, reason=first[1]
+            "event_rejected", sink=self.sink.name, count=len(letters), event_id=first[0].id, reason=first[1]
         )
         # A replayed event has its place in the account already; its letter would be counted twice.
         await self._outbox.settle_now(position, rejected=[] if replay else letters)

@@ -22,9 +22,11 @@ def bind(host: str, port: int) -> socket.socket:
 
     Raises `CannotListen`.
     """
+    if not 0 <= port <= 65_535:  # the resolver would cut it to 16 bits
+        raise CannotListen(_where(host, port) + "a port is a number from 1 to 65535. Correct the port.")
     try:
         return _bind_everywhere(port) if host in _EVERYWHERE else _bind_one(host, port)
-    except (OSError, OverflowError, UnicodeError) as fault:
+    except (OSError, UnicodeError) as fault:
         raise CannotListen(_explain(host, port, fault)) from fault
 
 
@@ -46,13 +48,15 @@ def _bind_one(host: str, port: int) -> socket.socket:
     return socket.create_server(address, family=family, backlog=_BACKLOG)
 
 
+def _where(host: str, port: int) -> str:
+    return f"cannot listen on {host or 'all addresses'} port {port}: "
+
+
 def _explain(host: str, port: int, fault: Exception) -> str:
-    where = f"cannot listen on {host or 'all addresses'} port {port}: "
+    where = _where(host, port)
     code = fault.errno if isinstance(fault, OSError) else None
     if isinstance(fault, socket.gaierror | UnicodeError):
         return where + f"'{host}' is no address of this machine. Use an IP address, or 0.0.0.0 for all."
-    if isinstance(fault, OverflowError):
-        return where + "a port is a number from 1 to 65535. Correct the port."
     if code == errno.EADDRINUSE:
         return where + (
             "another program already listens there. Stop it or choose another port; "

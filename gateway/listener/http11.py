@@ -9,14 +9,10 @@ heads and chunks), and the head of an answer of declared length is remembered (`
 a parser of its own, so that nothing has to tell h11 about what it did not see.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
-from logging import Logger
+from dataclasses import replace
 from typing import Any, cast
 
 import h11
-from hypercorn.asyncio.worker_context import WorkerContext
-from hypercorn.config import Config
 from hypercorn.events import Event, RawData
 from hypercorn.protocol.events import Body, EndBody, Request, Response, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
@@ -25,36 +21,16 @@ from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ConnectionState, H11SendableEvent, TaskGroup
 from hypercorn.utils import suppress_body
 
-from gateway.listener.answers import Head, Heads, phrase
+from gateway.listener.answers import Head, phrase
 from gateway.listener.head import framing, limit_size, mended
 from gateway.listener.incoming import Chunked, Declared
-from gateway.listener.limits import Limits, Refusals
 from gateway.listener.link import Link
+from gateway.listener.shared import Shared
 
-App = Callable[[Any, Any, Any], Awaitable[None]]
 Peer = tuple[str, int] | None
 
+_TLS = b"\x16\x03"  # how every TLS client begins
 _REASONS = {431: "header_too_large", 505: "http_version"}
-
-
-@dataclass(kw_only=True)
-class Shared:
-    """What the connections of one listener have in common."""
-
-    app: App
-    limits: Limits
-    refusals: Refusals
-    log: Logger
-    config: Config = field(default_factory=Config)
-    context: WorkerContext = field(default_factory=lambda: WorkerContext(None))
-    heads: Heads = field(default_factory=Heads)
-    in_flight: int = 0
-
-    def __post_init__(self) -> None:
-        self.config.errorlog = self.log
-        self.config.accesslog = None  # hypercorn's copies the whole environment for every request
-        self.config.include_server_header = False
-        self.config.h11_max_incomplete_size = self.limits.header_bytes
 
 
 class Http11(H11Protocol):
@@ -80,6 +56,7 @@ class Http11(H11Protocol):
         self._served = 0
         self._rest = b""  # what has arrived and belongs to no request yet
         self._body: Declared | Chunked
+        self._given = False  # to the application, to its end
         self._lasting = True  # another request may follow
         self._head: Head | None = None  # of the answer, when its length is declared
         self._held = b""  # its bytes, until there is some body to go with them
@@ -100,7 +77,8 @@ class Http11(H11Protocol):
                     linger = self._answered and self._unread()
                     break
         except h11.RemoteProtocolError as fault:
-            self._refused(_REASONS.get(fault.error_status_hint, "bad_request"))
+            reason = _REASONS.get(fault.error_status_hint, "bad_request")
+            self._refused("tls_on_plain_port" if self._rest.startswith(_TLS) else reason)
             await self._send_error_response(fault.error_status_hint)
             linger = True
         if self._link.expired and (self._rest or not self._served):
@@ -171,7 +149,7 @@ class Http11(H11Protocol):
         else:
             self._body = Declared(self._link, self.connection.trailing_data[0], ends.length)
         self._rest = b""
-        self._answered = self._again = False
+        self._given = self._answered = self._again = False
         self.stream = HTTPStream(
             self.app,
             self.config,
@@ -215,7 +193,7 @@ class Http11(H11Protocol):
     async def _receive(self) -> ASGIReceiveEvent:
         """Give the application what has arrived of the body, or wait for more."""
         body = self._body
-        if not self._gone and not body.complete:
+        if not self._gone and not self._given:
             if self.connection.they_are_waiting_for_100_continue and not body.arrived:
                 await self._send_h11_event(h11.InformationalResponse(status_code=100, headers=[]))
             try:
@@ -224,6 +202,7 @@ class Http11(H11Protocol):
                 self._fault = fault.error_status_hint
                 data = b""
             if data or body.complete:
+                self._given = body.complete
                 return {"type": "http.request", "body": data, "more_body": not body.complete}
             self._gone = True
         await self._disconnected()
@@ -263,9 +242,9 @@ class Http11(H11Protocol):
             self.stream.closed = True
             return
         if isinstance(event, Response):
-            self._answered = True
             lasting = self._lasting and self._body.arrived and not self._link.stopping
             self._head = self._shared.heads.get(event.status_code, event.headers, last=not lasting)
+            self._answered = True
             if self._head is None and not lasting:
                 event = replace(event, headers=[*event.headers, (b"connection", b"close")])
         if self._head is None:

@@ -25,7 +25,9 @@ class Declared:
 
     async def read(self) -> bytes:
         """Return some of it; nothing when the client has gone."""
-        data = self.rest or await self._link.read()
+        data = self.rest
+        if not data and self._left:
+            data = await self._link.read()
         self.rest = data[self._left :]
         data = data[: self._left]
         self._left -= len(data)

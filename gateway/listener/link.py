@@ -123,7 +123,7 @@ class Link(asyncio.Protocol):
     def stop(self) -> None:
         """Close now if nothing is going on, else after the answer."""
         self.stopping = True
-        if self.idle:
+        if self.idle and not self._arrived:
             self._transport.close()
 
     async def finish(self, *, linger: bool) -> None:

@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from logging import Logger
 from typing import cast
 
-from gateway.listener.http11 import App, Http11, Peer, Shared
+from gateway.listener.http11 import Http11, Peer
 from gateway.listener.limits import Limits, Refusals
 from gateway.listener.link import Link
+from gateway.listener.shared import App, Shared
 
 _BACKLOG = 512
 _ACCEPTS_AT_ONCE = 64

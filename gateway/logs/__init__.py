@@ -5,6 +5,7 @@ Only this package configures structlog. Other modules say ``log = structlog.get_
 A line never holds a payload.
 """
 
+import io
 import logging
 import os
 import sys
@@ -34,6 +35,8 @@ _TOO_TALKATIVE = ("httpx2", "httpcore2", "httpx", "httpcore", "hypercorn.access"
 def setup(fmt: str = "auto", level: str = "info") -> None:
     """Send all lines to standard output in this format; calling it again changes format and level."""
     stream = sys.stdout
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")  # a locale without umlauts must not lose a line
     if fmt == "auto":
         fmt = "journal" if _is_journal(stream) else "console"
     structlog.configure(

@@ -23,7 +23,7 @@ _WIDE = (  # the longer mark first: the UTF-32 one begins with the UTF-16 one
 # A string (or what begins one and never ends), or a comma that has no value before it: both stay as they
 # are. A comma before a closing bracket: goes. The possessive repeats keep a hostile body linear.
 _TRAILING_COMMA = re.compile(
-    r'("[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{,][ \t\r\n]*+,)|,(?=[ \t\r\n]*+[\]}])', re.DOTALL
+    r'("[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{][ \t\r\n]*+,)|,(?=[ \t\r\n]*+[\]}])', re.DOTALL
 )
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _SHOWABLE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
@@ -100,8 +100,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) != len(pairs):
         for key, value in pairs:
             kept = made[key]
-            # True == 1 == 1.0 in Python, not in JSON
-            if kept is not value and (type(kept) is not type(value) or repr(kept) != repr(value)):
+            # By their text: True == 1 == 1.0 in Python, not in JSON.
+            if kept is not value and repr(kept) != repr(value):
                 shown = f' "{key}"' if _SHOWABLE_KEY.fullmatch(key) else ""
                 raise Unreadable(f"the body has the key{shown} twice with different values")
     return made

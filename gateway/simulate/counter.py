@@ -17,6 +17,7 @@ from gateway.simulate.ledger import Ledger
 from gateway.simulate.wire import Answer
 
 _HEADERS = {"Content-Type": "application/xml", "User-Agent": "stereo-counter"}
+_DELAY_S = 3  # between the start of a window of one second and its push
 _BYSTANDERS = ("passings", "returns")
 
 
@@ -81,17 +82,18 @@ class Counter(Device):
                 windows = []
 
     def _running_minutes(self, start: float) -> Iterator[Push]:
+        root = self._speaks.live_root or ""
         for minute, who in self._minutes(start):
             for number, person in enumerate(who, start=1):
-                yield self._push(
-                    self._speaks.live_root or "", 1, person.at, [(minute, minute + 60, who[:number])]
-                )
+                yield self._push(root, 1, person.at, [(minute, minute + 60, who[:number])])
+            yield Push(minute + 60)
 
     def _seconds(self, start: float) -> Iterator[Push]:
-        for _, who in self._minutes(start):
+        root = self._speaks.live_root or ""
+        for minute, who in self._minutes(start):
             for second, together in groupby(who, key=lambda person: int(person.at)):
-                window = (second, second + 1, list(together))
-                yield self._push(self._speaks.live_root or "", 0, second + 3, [window])
+                yield self._push(root, 0, second + _DELAY_S, [(second, second + 1, list(together))])
+            yield Push(minute + 60 + _DELAY_S)
 
     def _heartbeats(self, start: float) -> Iterator[Push]:
         if self._heartbeat_s is None:

@@ -39,15 +39,15 @@ class Push:
     """One request, when it is due by the device's clock, and the facts in it."""
 
     at: float
-    body: (
-        bytes | Callable[[], bytes]
-    )  # called, it gives the same bytes each time: kept pictures would fill memory
+    # Called, it gives the same bytes each time: kept pictures would fill the memory. None: nothing to say by
+    # then; a script must say so about every minute, or an empty shop would never give way to anything else.
+    body: bytes | Callable[[], bytes] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     facts: tuple[tuple[Key, Mapping[str, Json]], ...] = ()
     path: str | None = None
 
     def content(self) -> bytes:
-        return self.body if isinstance(self.body, bytes) else self.body()
+        return self.body() if callable(self.body) else self.body or b""
 
 
 @dataclass(slots=True)
@@ -119,7 +119,8 @@ class Device:
                 await self._until(min(push.at, end), stop)
                 if stop.is_set() or push.at > end:
                     break
-                self._keep(push)
+                if push.body is not None:
+                    self._keep(push)
             await self._empty(linger_s, stop)
         finally:
             await self.wire.close()

@@ -83,7 +83,7 @@ class Terminal(Device):
 
     def _records(self, start: float) -> Iterator[Push]:
         luck, last = self._crowd, 0
-        for _, moments in arrivals(luck, start, rate=self._rate, zone=self._zone, profile=self._profile):
+        for minute, moments in arrivals(luck, start, rate=self._rate, zone=self._zone, profile=self._profile):
             for moment in moments:
                 last = max(int(moment), last + 1)  # one face at a time
                 person = self._passage(last)
@@ -92,6 +92,7 @@ class Terminal(Device):
                 yield Push(
                     last, push, self.firmware.headers(self.serial, last), ((key, self._truth(person)),)
                 )
+            yield Push(max(minute + 60, last))
 
     def _passage(self, time: int) -> Passage:
         luck = self._crowd

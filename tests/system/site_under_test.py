@@ -1,7 +1,6 @@
 """A whole site for a test: the daemon as a process, a real broker with a subscriber, a real HTTPS upstream."""
 
 import base64
-import os
 import signal
 import socket
 import subprocess
@@ -27,6 +26,7 @@ port = {port}
 path = "{directory}/store"
 {store}
 [runtime]
+socket = "{directory}/control.sock"
 log_format = "json"
 log_level = "info"
 {runtime}
@@ -106,7 +106,6 @@ class Daemon:
             text=True,
             timeout=timeout_s,
             check=False,
-            env={**os.environ, "PYTHONWARNINGS": "error"},
         )
 
     def tail(self, lines: int = 40) -> str:
@@ -114,8 +113,9 @@ class Daemon:
 
     def _answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1):
-                return True
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
+                probe.sendall(b"GET / HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n")
+                return probe.recv(12) == b"HTTP/1.1 404"
         except OSError:
             return False
 

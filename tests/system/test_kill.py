@@ -6,73 +6,28 @@ import time
 
 import pytest
 
-from gateway.simulate.clock import Clock
-from gateway.simulate.counter import Counter
-from gateway.simulate.count_xml import Identity
+from load import Load, mixed
+
 from gateway.simulate.device import Line
 from gateway.simulate.ledger import Ledger
-from gateway.simulate.terminal import Terminal
 
 pytestmark = pytest.mark.anyio
 
 KILLS = 30
-SPEED = 120.0  # a device minute in half a second
 WINDOW = 100
 
 
-def eight_senders(url: str, ledger: Ledger, seed: int) -> list:
-    """Four counters in real time, two in intervals, two terminals: all push as fast as they are answered."""
-    line = Line(retry_s=0.05, timeout_s=2.0, resend=0.02)
-    devices: list = []
-    for number in range(6):
-        identity = Identity(serial=f"20000000000000000{number}", device_id=f"door-{number}")
-        mode = "real_time" if number < 4 else "interval"
-        devices.append(
-            Counter(
-                url,
-                identity=identity,
-                mode=mode,
-                rate=20.0,
-                seed=seed + number,
-                clock=Clock(speed=SPEED),
-                line=line,
-                ledger=ledger,
-            )
-        )
-    devices += [
-        Terminal(
-            url,
-            serial=f"SPT000{n}",
-            rate=30.0,
-            alarms_per_hour=60,
-            seed=seed + n,
-            clock=Clock(speed=SPEED),
-            line=line,
-            ledger=ledger,
-        )
-        for n in range(2)
-    ]
-    return devices
-
-
-async def run_devices(devices: list, stop: asyncio.Event) -> None:
-    await asyncio.gather(*(device.run(stop=stop, linger_s=20) for device in devices))
-
-
 async def under_load(site, *, seconds: float, kills: int, seed: int) -> Ledger:
-    ledger, stop, chance = Ledger(), asyncio.Event(), random.Random(seed)
+    ledger, chance = Ledger(), random.Random(seed)
     site.daemon.start()
-    load = asyncio.create_task(run_devices(eight_senders(site.url, ledger, seed), stop))
-    try:
+    line = Line(retry_s=0.05, timeout_s=2.0, resend=0.02)
+    async with Load(mixed(site.url, ledger, seed=seed, line=line)):
         for _ in range(kills):
             await asyncio.sleep(chance.uniform(0.05, 0.7))
             site.daemon.kill()
             site.kills.append(time.monotonic())
             await asyncio.to_thread(site.daemon.start)
         await asyncio.sleep(seconds)
-    finally:
-        stop.set()
-        await load
     await asyncio.to_thread(site.settle)
     return ledger
 

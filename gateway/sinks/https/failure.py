@@ -1,6 +1,7 @@
 """Why no answer came: the exception of a failed request as a fault and a sentence.
 
-The client wraps what really happened two or three deep, so the whole chain of causes is searched.
+The client wraps what really happened two or three deep, and in places says that the inner one should
+not be shown; it is what a person needs, so causes and contexts are all searched.
 """
 
 import errno
@@ -32,9 +33,12 @@ def unanswered(error: BaseException, place: str) -> SinkUnavailable:
         for cause in causes:
             if isinstance(cause, kind) and (known := explain(cause)):
                 return SinkUnavailable(f"{place}: {known[1]}", fault=known[0])
-    last = next((text for cause in reversed(causes) if (text := str(cause))), type(error).__name__)
+    texts = (
+        str(cause) for cause in causes if not isinstance(cause, LookupError)
+    )  # inner workings of a queue
+    how = next((text for text in texts if text), "closed or reset by the other side")
     return SinkUnavailable(
-        f"{place}: the connection broke before the answer was complete ({last}); the gateway tries again. "
+        f"{place}: the connection broke before the answer was complete ({how}); the gateway tries again. "
         "If it lasts, see the receiver's log: one that wants a client certificate may break off like this",
         fault="https_broken",
     )
@@ -69,6 +73,11 @@ def _tls(cause: BaseException) -> tuple[str, str]:
         )
     if "ALERT" in reason and any(word in reason for word in (*_OUR_CERTIFICATE, "HANDSHAKE_FAILURE")):
         return "https_tls", f"it does not accept our client certificate, or wants one: {_plain(reason)}"
+    if "EOF" in reason.upper():
+        return (
+            "https_tls",
+            "it broke off the TLS handshake: it may want a client certificate or another TLS version",
+        )
     return "https_tls", f"no secure connection came about: {_plain(reason)}"
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from gateway.sink import Outgoing
 
 _LEAST = 1024  # bytes; about one event: below this there is nothing to gain
+_GROW_AFTER = 16  # requests; to try a size that is still too large costs two deadlines
 
 
 class Packing:
@@ -22,7 +23,8 @@ class Packing:
         self._events = events
         self._size = size
         self._accepted_size = size  # what the receiver lets through; until the next fault
-        self._carried_size = size  # what gets through in time; grows again with every success
+        self._carried_size = size  # what gets through in time
+        self._settled = 0  # requests in a row
 
         self._pending: tuple[int, int] | None = None  # numbers of the first and last event to repeat
 
@@ -51,6 +53,7 @@ class Packing:
 
     def no_answer(self, events: Sequence[Outgoing], size: int) -> None:
         """Learn from a request that got no answer: the second time it is too large, too."""
+        self._settled = 0
         span = (events[0].seq, events[-1].seq)
         if self._pending == span:
             self._carried_size = max(_LEAST, min(self._carried_size, size // 2))
@@ -63,6 +66,8 @@ class Packing:
         self._pending = (events[0].seq, events[-1].seq)
 
     def settled(self) -> None:
-        """Learn from an answer that settles a request: the next one may be larger."""
-        self._carried_size = min(self._size, self._carried_size * 2)
+        """Learn from an answer that settles a request: after a while a larger one may be tried."""
         self._pending = None
+        self._settled += 1
+        if self._settled % _GROW_AFTER == 0:
+            self._carried_size = min(self._size, self._carried_size * 2)

@@ -17,6 +17,8 @@ from gateway.sinks.https.progress import Doubt, Progress
 from gateway.sinks.https.upstream import Upstream
 from gateway.sinks.https.verdict import Answer, Verdict, unavailable
 
+_UNDER_WAY = ("https_timeout", "https_broken")  # the faults that a request may owe to its size
+
 
 class HttpsSink:
     """Delivers events to one HTTPS endpoint."""
@@ -108,8 +110,9 @@ class HttpsSink:
             body = b"[%b]" % b",".join(call.bodies[start:stop])
         try:
             return await self._upstream.post(request_id, body)
-        except SinkUnavailable:
-            self._packing.no_answer(events, len(body))
+        except SinkUnavailable as fault:
+            if fault.fault in _UNDER_WAY:
+                self._packing.no_answer(events, len(body))
             raise
 
     def _reason(self, answer: Answer) -> str:
