@@ -1,0 +1,62 @@
+# Everything a person needs is here; `make` alone lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# A second interpreter that the product supports, when the machine has one: the network layer differs between them.
+OTHER := $(shell $(PYTHON) packaging/other_python.py)
+DEBIAN := mosquitto gcc libc6-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test debian lint types tests tests-other bench lock clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/ready  ## run the whole main job on this machine; Ctrl-C ends it
+	$(BIN)/gateway demo
+
+test: debian lint types tests tests-other  ## install what the tests need, then lint, types and all tests
+
+debian:
+	@missing=; command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || missing="$$missing mosquitto"; \
+	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; \
+	  else echo "The tests need these Debian packages:$$missing. Install them with: sudo apt-get install -y$$missing" >&2; exit 1; fi; fi
+
+$(VENV)/ready: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, $(PYTHON) is older." >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV) || { echo "Install the package python3-venv first." >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/ready
+	$(BIN)/mypy
+
+tests: $(VENV)/ready
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The layers that behave differently on another Python: sockets, loop, shutdown, SQLite.
+tests-other: $(VENV)/ready
+ifeq ($(OTHER),)
+	@echo "No second supported Python was found: the network tests ran on $(PYTHON) only."
+else
+	$(MAKE) VENV=.venv-other PYTHON=$(OTHER) .venv-other/ready
+	.venv-other/bin/python -m pytest -n 2 --dist worksteal -m "not slow" tests/http tests/sinks tests/outbox tests/system
+endif
+
+bench: $(VENV)/ready debian  ## measure, in ratios; about 25 minutes
+	$(BIN)/python bench/run.py
+
+lock:  ## make the lock files anew from pyproject.toml
+	$(PYTHON) -m venv --clear .venv-lock && .venv-lock/bin/python -m pip install --quiet uv
+	.venv-lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade pyproject.toml -o requirements.lock
+	.venv-lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --extra demo --extra test pyproject.toml -o requirements-dev.lock
+
+clean:  ## remove what the targets made
+	rm -rf .venv .venv-other .venv-lock build dist .mypy_cache .ruff_cache .hypothesis
