@@ -12,6 +12,8 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
+from gateway.errors import GatewayError
+
 _KINDLESS = b"\xef\xbb\xbf\xfe\xff\x00 \t\r\n\x0b\x0c"  # byte order marks, white space, the NULs of UTF-16
 _ABSOLUTE = re.compile(rb"[a-z][a-z0-9+.-]*://[^/]*", re.IGNORECASE)
 _SLASHES = re.compile(r"//+")
@@ -170,7 +172,7 @@ class BodyGuard:
             )
 
 
-class _Refused(Exception):
+class _Refused(GatewayError):
     def __init__(self, status: int, reason: str, text: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(reason)
         self.reason = reason

@@ -104,6 +104,42 @@ def _each_sink(config: Config) -> Iterator[Clash]:
         yield from _mqtt(at, sink) if isinstance(sink, MqttSection) else _https(at, sink)
 
 
+def _tls_files(config: Config) -> Iterator[Clash]:
+    """Try certificates and keys as the sink will, because a wrong one would otherwise end the next start."""
+    tried = [
+        (name, sink)
+        for name, sink in config.sinks.items()
+        if sink.ca_file or (sink.cert_file and sink.key_file)
+    ]
+    if not tried:
+        return
+    import ssl  # noqa: PLC0415 - slow to import, and most configurations do not need it here
+
+    for name, sink in tried:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if sink.ca_file:
+            try:
+                context.load_verify_locations(sink.ca_file.path)
+            except (ssl.SSLError, OSError):
+                at = ("sinks", name, "ca_file")
+                yield Clash((at,), "holds no certificate that can be read", "copy the file again, as PEM")
+        if sink.cert_file and sink.key_file:
+            places = (("sinks", name, "key_file"), ("sinks", name, "cert_file"))
+            try:
+                context.load_cert_chain(
+                    sink.cert_file.path, sink.key_file.path, password=b""
+                )  # never asks for one
+            except ssl.SSLError as error:
+                if error.reason == "KEY_VALUES_MISMATCH":
+                    yield Clash(
+                        places, "does not belong to the certificate in cert_file", "take the key of that one"
+                    )
+                else:
+                    yield Clash(
+                        places, "cannot be read together with cert_file", "copy both files again, as PEM"
+                    )
+
+
 def _mqtt(at: Place, sink: MqttSection) -> Iterator[Clash]:
     # A default that is larger than a chosen window is cut to it and needs no correction by a person.
     if sink.inflight > sink.window and "inflight" in sink.model_fields_set:
@@ -181,5 +217,6 @@ _RULES: tuple[Callable[[Config], Iterator[Clash]], ...] = (
     _sources,
     _devices,
     _each_sink,
+    _tls_files,
     _twins,
 )

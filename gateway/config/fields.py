@@ -91,12 +91,20 @@ def _zone_like(value: str) -> str | None:
     return f'did you mean "{names[found[0]]}"?' if found else None
 
 
+def home() -> Path:
+    """Give the home folder; users that systemd makes up have none, and get the root folder."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/")
+
+
 def _folder(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     path = Path(_text(value))
     if value.startswith("~/"):
-        path = Path.home() / value[2:]
+        path = home() / value[2:]
     if not path.is_absolute():
         raise wrong(f"{shown(value)} is not an absolute path", allowed='a path that starts with "/" or "~/"')
     return path

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.config.addresses import CheckedNetwork, ListenHost, Network, PathToken, UrlPath
-from gateway.config.fields import Folder, Listed, NotEmpty, Seconds, Size, Slug, Text, Zone, slugged
+from gateway.config.fields import Folder, Listed, NotEmpty, Seconds, Size, Slug, Text, Zone, home, slugged
 
 KIB = 2**10
 MIB = 2**20
@@ -47,7 +47,7 @@ def _store_path() -> Path:
     given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]  # systemd may list several
     if given:
         return Path(given)
-    return _SYSTEM_STORE if usable(_SYSTEM_STORE) else Path.home() / ".local/share/gateway"
+    return _SYSTEM_STORE if usable(_SYSTEM_STORE) else home() / ".local/share/gateway"
 
 
 def _local_networks() -> tuple[Network, ...]:

@@ -16,6 +16,8 @@ from gateway.retry import Backoff
 from gateway.sink import Sink, State
 from gateway.sources import registry
 
+_SINGLE_WINDOW = 50
+
 
 def store_settings(config: Config) -> Settings:
     """Say how and where events are kept."""
@@ -176,7 +178,8 @@ def _https(config: Config, name: str, section: HttpsSection) -> Sink:
         batch_bytes=section.batch_bytes,
         gzip=section.gzip,
         timeout_s=section.timeout_s,
-        window=section.window,
+        # One request per event: a window of them must not take minutes of an upstream that is slow.
+        window=section.window if section.batch > 1 else min(section.window, _SINGLE_WINDOW),
         insecure_http=section.insecure_http,
     )
     return HttpsSink(options)

@@ -14,7 +14,6 @@ from gateway import __version__, logs, systemd
 from gateway.config import Config, load
 from gateway.daemon import composing
 from gateway.daemon.gateway import Gateway
-from gateway.daemon.supervision import GivingUp
 from gateway.errors import ConfigError, GatewayError
 from gateway.listener import bind, bind_unix
 from gateway.outbox import Outbox
@@ -35,7 +34,7 @@ def run(path: Path | None) -> int:
     failures: list[Exception] = []
     try:
         asyncio.run(_main(config, path))
-    except* (GivingUp, GatewayError) as group:
+    except* GatewayError as group:
         failures = list(_leaves(group))
     for failure in failures:
         log.error("gateway_cannot_run", reason=str(failure))

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 import structlog
 
+from gateway.errors import GatewayError
 from gateway.faults import Faults
 from gateway.retry import Backoff
 
@@ -15,7 +16,7 @@ log = structlog.get_logger()
 _STEADY_S = 60.0  # a part that ran for so long is healthy again
 
 
-class GivingUp(Exception):  # it ends the process; `running` turns it into the exit status
+class GivingUp(GatewayError):  # it ends the process; `running` turns it into the exit status
     """A part without which events would be lost keeps dying: the process ends and is started afresh."""
 
 

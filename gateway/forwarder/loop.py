@@ -128,7 +128,6 @@ class Forwarder:
         """Reach the far end and send until something fails or the gateway stops."""
         try:
             await self.sink.open()
-            self._reached(position)
             await self._drain(position, reader)
         except SinkUnavailable as error:
             await self._failed(position, error)
@@ -148,6 +147,8 @@ class Forwarder:
             if self._stop_by is not None and (not worked or time.monotonic() > self._stop_by):
                 await self._outbox.settle_now(position)
                 return
+            # Only now: an HTTPS sink opens without a request, and a backoff must grow until one is answered.
+            self._reached(position)
             if worked:
                 continue
             if not self.sink.connected:
@@ -295,6 +296,8 @@ class Forwarder:
         return allowed
 
     def _reached(self, position: Position) -> None:
+        if self.last_error is None and not position.attempts:
+            return
         if position.attempts:
             log.info("sink_reached", sink=self.sink.name, after_attempts=position.attempts)
             position.attempts = 0
@@ -304,7 +307,7 @@ class Forwarder:
         self._faults.clear_subject(self.sink.name, _FAULTS)
 
     async def _failed(self, position: Position, error: SinkUnavailable) -> None:
-        position.attempts += 1
+        position.attempts = 1 if error.delivered else position.attempts + 1
         self.last_error = str(error)
         delay_s = self._pacing.backoff.delay(position.attempts, self._rng, retry_after_s=error.retry_after_s)
         if error.stop:

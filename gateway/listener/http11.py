@@ -55,6 +55,7 @@ class Http11(H11Protocol):
         self._link = link
         self._served = 0
         self._rest = b""  # what has arrived and belongs to no request yet
+        self._behind = b""  # the part of it that h11 has not seen
         self._body: Declared | Chunked
         self._given = False  # to the application, to its end
         self._lasting = True  # another request may follow
@@ -120,11 +121,13 @@ class Http11(H11Protocol):
         self._served += 1
         return cast("h11.Request", event)
 
-    def _begin(self, head: bytes) -> None:
+    def _begin(self, arrived: bytes) -> None:
         self.connection = h11.Connection(
             h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size
         )
-        self.connection.receive_data(head)
+        end = arrived.find(b"\r\n\r\n") + 4
+        self.connection.receive_data(arrived if end < 4 else arrived[:end])
+        self._behind = b"" if end < 4 else arrived[end:]  # h11 would copy a long body twice
 
     def _parse(self) -> object:
         try:
@@ -139,15 +142,18 @@ class Http11(H11Protocol):
 
     async def _create_stream(self, request: h11.Request) -> None:
         """Run the application on one request. There is no WebSocket and no HTTP/2 here."""
-        headers = list(request.headers)
+        headers = [(name.lower(), value) for name, value in request.headers.raw_items()]
         ends = framing(request, headers)
         if len(self._rest) > self._shared.limits.header_bytes:
             limit_size(request, headers, self._shared.limits.header_bytes)
         self._lasting = ends.lasting
         if ends.length is None:
+            if self._behind:
+                self.connection.receive_data(self._behind)
             self._body = Chunked(self._link, self.connection)
         else:
-            self._body = Declared(self._link, self.connection.trailing_data[0], ends.length)
+            arrived = self.connection.trailing_data[0] + self._behind
+            self._body = Declared(self._link, arrived, ends.length)
         self._rest = b""
         self._given = self._answered = self._again = False
         self.stream = HTTPStream(

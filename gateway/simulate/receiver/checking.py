@@ -11,13 +11,15 @@ from hmac import compare_digest, digest
 from time import time
 from typing import Any
 
+from gateway.errors import GatewayError
+
 _TOLERANCE_S = 300
 _MOST_UNPACKED = 64 * 1024 * 1024
 _ATTRIBUTE = re.compile(r"[a-z0-9]{1,20}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
-class Malformed(ValueError):
+class Malformed(GatewayError):
     """The request is not what it claims to be."""
 
 

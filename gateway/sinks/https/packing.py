@@ -1,8 +1,8 @@
 """Which events go into the next request.
 
-- Two things can be wrong with a large request: the receiver says so (413), or it never gets an answer,
-  because the uplink is too slow for the deadline or something on the way cuts it off. Without the second
-  rule a batch that a slow uplink cannot carry in time would be tried for ever.
+- Two things can be wrong with a large request: the receiver says so (413), or it fails, because the uplink
+  is too slow for the deadline, something on the way cuts it off, or the receiver does not get through it
+  in time (504). Without the second rule such a batch would be tried for ever.
 - A request whose fate is unknown is repeated with the same events once more before it is made smaller,
   also when there are new events behind them: then it has the same id, and a receiver that remembers
   only the ids of requests can tell that it had it.
@@ -35,7 +35,8 @@ class Packing:
             while stop < len(batch) and batch[stop].seq <= self._pending[1]:
                 stop += 1
             return stop
-        limit, size = min(self._accepted_size, self._carried_size), len(bodies[start])
+        limit = min(self._accepted_size, self._carried_size)
+        size = len(bodies[start])
         while stop < len(batch) and stop - start < self._events:
             size += len(bodies[stop]) + 1
             if size > limit:
@@ -51,8 +52,8 @@ class Packing:
         """Learn from a 413."""
         self._accepted_size = max(_LEAST, min(self._accepted_size, size // 2))
 
-    def no_answer(self, events: Sequence[Outgoing], size: int) -> None:
-        """Learn from a request that got no answer: the second time it is too large, too."""
+    def failed(self, events: Sequence[Outgoing], size: int) -> None:
+        """Learn from a request that may have failed by its size; the second time it is taken to have."""
         self._settled = 0
         span = (events[0].seq, events[-1].seq)
         if self._pending == span:

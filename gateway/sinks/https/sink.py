@@ -45,8 +45,7 @@ class HttpsSink:
 
     async def send(self, batch: Sequence[Outgoing]) -> Mapping[int, str]:
         """Deliver the batch in order; see `gateway.sink.Sink`."""
-        call = _Call(batch, self._envelope, Progress(batch, self._handed_on))
-        self._handed_on = {}
+        call = _Call(batch, self._envelope, Progress(batch, self._earlier(batch)))
         self._doubt.begin()
         try:
             while call.progress.settled < len(batch):
@@ -56,7 +55,7 @@ class HttpsSink:
                 raise self._refuses_everything(call.progress)
         except SinkUnavailable as fault:
             fault.delivered = call.progress.delivered
-            self._handed_on = call.progress.to_hand_on()
+            self._handed_on = call.progress.to_hand_on() or self._handed_on
             raise
         return call.progress.refused
 
@@ -80,11 +79,24 @@ class HttpsSink:
             "window": options.window,
         }
 
+    def _earlier(self, batch: Sequence[Outgoing]) -> dict[int, str | None]:
+        """Give what an interrupted call handed on, if this is the call that goes on where that one stopped.
+
+        Another part of the log leaves it for later; a replay that only touches it makes it void.
+        """
+        if not any(event.seq in self._handed_on for event in batch):
+            return {}
+        earlier, self._handed_on = self._handed_on, {}
+        return earlier if batch[0].seq == next(iter(earlier)) else {}
+
     async def _settle(self, call: "_Call", start: int, stop: int) -> None:
         """Get a verdict for each of these events, however many requests it takes."""
         answer = await self._post(call, start, stop)
         if answer.verdict is Verdict.LATER:
-            self._packing.put_off(call.batch[start:stop])
+            if answer.status == 408 or answer.status >= 500:
+                self._packing.failed(call.batch[start:stop], call.size(start, stop))
+            else:
+                self._packing.put_off(call.batch[start:stop])
             raise unavailable(answer, self._options.place, max_retry_after_s=self._options.max_retry_after_s)
         self._packing.settled()
         if answer.verdict is Verdict.TAKEN:
@@ -112,7 +124,7 @@ class HttpsSink:
             return await self._upstream.post(request_id, body)
         except SinkUnavailable as fault:
             if fault.fault in _UNDER_WAY:
-                self._packing.no_answer(events, len(body))
+                self._packing.failed(events, len(body))
             raise
 
     def _reason(self, answer: Answer) -> str:

@@ -8,7 +8,6 @@ before the usual five seconds after which servers close an idle one, so that no 
 import ssl
 import zlib
 from contextlib import aclosing
-from http import HTTPStatus
 from time import time
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from gateway.errors import SinkUnavailable
 from gateway.sinks.https.failure import unanswered
 from gateway.sinks.https.options import HttpsOptions
 from gateway.sinks.https.signature import Signer
-from gateway.sinks.https.verdict import Answer, quoted
+from gateway.sinks.https.verdict import Answer, named, quoted
 
 if TYPE_CHECKING:
     import httpx2
@@ -113,9 +112,8 @@ class Upstream:
     def _late(self, heard: list[int]) -> str:
         limit = f"within {self._options.timeout_s:g} s"
         if heard:
-            status = HTTPStatus(heard[0]).phrase if heard[0] in set(HTTPStatus) else ""
-            began = f"began to answer {heard[0]} {status}".rstrip()
-            return f"{self._options.place} {began} but did not end {limit}; the gateway tries again"
+            began = f"{self._options.place} began to answer {named(heard[0])} but did not end"
+            return f"{began} {limit}; the gateway tries again"
         return (
             f"{self._options.place} did not answer {limit}; the gateway tries again. "
             "If it lasts: check the network, and whether the receiver is overloaded"

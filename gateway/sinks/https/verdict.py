@@ -44,11 +44,16 @@ class Answer:
 
     def said(self) -> str:
         """Say what came back, as in: 503 Service Unavailable (“down for repair”)."""
-        try:
-            words = f"{self.status} {HTTPStatus(self.status).phrase}"
-        except ValueError:
-            words = str(self.status)
+        words = named(self.status)
         return f"{words} (“{self.quote}”)" if self.quote else words
+
+
+def named(status: int) -> str:
+    """Write a status with its phrase, where it has one."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
 
 
 # Status: fault, and what to do. What is in neither table waits: an answer that nobody foresaw loses nothing.

@@ -6,7 +6,6 @@ connect. paho holds a plain lock while it calls back: a callback must only take 
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from gateway.errors import SinkUnavailable
 from gateway.sinks.mqtt import tcp, trouble
 from gateway.sinks.mqtt.dial import in_own_thread
 from gateway.sinks.mqtt.options import MqttOptions
+from gateway.sinks.mqtt.tcp import PatientSocket
 from gateway.sinks.mqtt.trouble import End, Loss
 
 _TICK_S = 1.0  # how often paho looks at its keep-alive
@@ -37,6 +37,12 @@ class Terms:
     max_packet: int | None = None
     qos_1: bool = True
     retain: bool = True
+
+
+class _Client(Client):
+    def _create_socket(self) -> Any:
+        sock: Any = super()._create_socket()
+        return PatientSocket(sock)
 
 
 class Connection:
@@ -66,7 +72,7 @@ class Connection:
 
     def _new_client(self, will: tuple[str, bytes]) -> Client:
         options = self._options
-        client = Client(
+        client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=options.client_id,
             protocol=MQTTProtocolVersion(options.version),
@@ -116,12 +122,16 @@ class Connection:
         self._client.connect(options.host, options.port, keepalive=options.keepalive_s)
 
     def _hang_up(self) -> None:
+        if self._sock is not None:
+            self._sock.close()
+
+    @property
+    def _sock(self) -> PatientSocket | None:
         sock = self._client.socket()
-        if sock is not None:
-            sock.close()
+        return sock if isinstance(sock, PatientSocket) else None
 
     def _attach(self) -> None:
-        client, sock = self._client, self._client.socket()
+        client, sock = self._client, self._sock
         if sock is None:
             raise ConnectionError("the connection ended at once")
         tcp.send_at_once(sock)
@@ -145,7 +155,7 @@ class Connection:
 
     def abort(self, loss: Loss) -> None:
         """Drop the connection now. What is not sent yet never will be; the broker publishes the will."""
-        client, sock = self._client, self._client.socket()
+        client, sock = self._client, self._sock
         client.on_socket_close = client.on_socket_unregister_write = client.on_disconnect = None
         if self._loop is not None and sock is not None and sock.fileno() >= 0:
             self._detach(client, None, sock)
@@ -163,12 +173,12 @@ class Connection:
     # What the loop calls.
 
     def _readable(self) -> None:
-        client = self._client
-        tcp.acknowledge_at_once(client.socket())
-        client.loop_read()
+        if (sock := self._sock) is not None:
+            tcp.acknowledge_at_once(sock)
+        self._client.loop_read()
         # TLS may hold decrypted packets that the loop cannot see on the socket.
-        while isinstance(sock := client.socket(), ssl.SSLSocket) and sock.pending():
-            client.loop_read()
+        while (sock := self._sock) is not None and sock.pending():
+            self._client.loop_read()
         self._on_turn()
 
     def _writable(self) -> None:

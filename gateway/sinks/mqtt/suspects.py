@@ -56,10 +56,9 @@ class Suspects:
         """Note that the broker refused this very event; it goes alone, so that no other is sent twice for it."""
         found = self._at(seq, accepted_before)
         found.alone = True
-        if suspicious:
-            found.failures += 1
-            if found.failures >= _TRIES:
-                found.verdict = why
+        found.failures = found.failures + 1 if suspicious else 0
+        if found.failures >= _TRIES:
+            found.verdict = why
 
     def clear(self, seq: int) -> None:
         self._by_seq.pop(seq, None)

@@ -177,8 +177,17 @@ def lost_at_greeting(loss: Loss, topic: str, options: MqttOptions) -> SinkUnavai
 def taken_over(options: MqttOptions) -> SinkUnavailable:
     """Say that somebody else uses our client id."""
     return SinkUnavailable(
-        f"{options.endpoint} gives our place to another client again and again: most likely one more client uses "
-        f"the client id {options.client_id!r}. Give each gateway and each of its MQTT sinks an id of its own.",
+        f"{options.endpoint} gave our place to another client with the client id {options.client_id!r}: "
+        "give each gateway, and each of its MQTT sinks, an id of its own.",
+        fault="mqtt_client_id_taken",
+    )
+
+
+def thrown_out(options: MqttOptions) -> SinkUnavailable:
+    """Say that the broker closes again and again, and why that mostly is; MQTT 3.1.1 has no words for it."""
+    return SinkUnavailable(
+        f"{options.endpoint} closes every connection soon after it is made. Most likely another client uses the "
+        f"client id {options.client_id!r}, or the broker does not let it publish here; the broker's log says which.",
         fault="mqtt_client_id_taken",
     )
 

@@ -22,6 +22,7 @@ class Verdicts:
         self._options = options
         self._topics = topics
         self._short_lives = 0
+        self._has_refused = False  # on this connection; some brokers then hang up
 
     def note(self, flight: Flight) -> None:
         """Remember what was taken, however the call ends."""
@@ -33,14 +34,8 @@ class Verdicts:
     def outcome(self, flight: Flight) -> Mapping[int, str]:
         """Return what the broker will never take, or raise when the rest has to wait."""
         suspects = self.suspects
-        for index, code in flight.refused.items():
-            why = f"The broker refuses this event again and again: {REFUSALS.get(code, 'error')} (0x{code:02x})."
-            seq = flight.batch[index].seq
-            suspects.refused(seq, flight.accepted_before, why, suspicious=code in SUSPICIOUS)
         if flight.refused:
-            index, code = min(flight.refused.items())
-            topic = self._topics.event(flight.batch[index].device)
-            raise trouble.refused_event(code, topic, self._options, flight.delivered)
+            raise self._refused(flight)
         held = {index: flight.batch[index].seq for index in flight.held}
         if not all(suspects.is_proven(seq) for seq in held.values()):
             suspects.clear_all()
@@ -52,13 +47,16 @@ class Verdicts:
 
     def lost(self, loss: Loss, lived_s: float, flight: Flight | None) -> SinkUnavailable:
         """Say how a connection was lost, and whether that is the fault of an event or of another client."""
+        if flight and flight.refused:
+            return self._refused(flight)
         told = trouble.lost(loss, self._options)
         first = flight.first_waiting() if flight else None
         stuck = flight is not None and first is not None and flight.taken == 0
-        if loss.end is End.CLOSED and lived_s < _SHORT_LIFE_S and not stuck:
+        explained, self._has_refused = self._has_refused or stuck, False
+        if loss.end is End.CLOSED and lived_s < _SHORT_LIFE_S and not explained:
             self._short_lives += 1
             if self._short_lives >= _SHORT_LIVES_OF_A_QUARREL:
-                told = trouble.taken_over(self._options)
+                told = trouble.thrown_out(self._options)
         else:
             self._short_lives = 0
         if flight:
@@ -70,6 +68,16 @@ class Verdicts:
     def never_opened(self) -> None:
         """Note that the broker was not there: short lives before that were its own."""
         self._short_lives = 0
+
+    def _refused(self, flight: Flight) -> SinkUnavailable:
+        self._has_refused = True
+        for index, code in flight.refused.items():
+            why = f"The broker refuses this event again and again: {REFUSALS.get(code, 'error')} (0x{code:02x})."
+            seq, suspicious = flight.batch[index].seq, code in SUSPICIOUS
+            self.suspects.refused(seq, flight.accepted_before, why, suspicious=suspicious)
+        index, code = min(flight.refused.items())
+        topic = self._topics.event(flight.batch[index].device)
+        return trouble.refused_event(code, topic, self._options, flight.delivered)
 
     def _blame(self, flight: Flight, index: int, loss: Loss) -> None:
         event = flight.batch[index]
