@@ -177,6 +177,7 @@ class Published:
     dup: bool
     retain: bool
     connection: int  # 0 for the first connection, …
+    wire_bytes: int = 0  # with its fixed header
 
 
 ACCEPT = b"\x00"
@@ -226,14 +227,14 @@ class FakeBroker:
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         number = len(self.connects)
         while True:
-            first, body = await _packet(reader)
+            first, body, wire_bytes = await _packet(reader)
             match first >> 4:
                 case 1:
                     self.connects.append(body)
                     if self.connack is not None:
                         writer.write(b"\x20" + bytes([len(self.connack)]) + self.connack)
                 case 3:
-                    if not self._take(_published(first, body, number, self.version), writer):
+                    if not self._take(_published(first, body, number, self.version, wire_bytes), writer):
                         await writer.drain()
                         writer.close()
                         return
@@ -281,7 +282,7 @@ def puback(mid: int, reason: bytes = b"") -> bytes:
     return b"\x40" + bytes([2 + len(reason)]) + struct.pack("!H", mid) + reason
 
 
-async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes, int]:
     first = (await reader.readexactly(1))[0]
     length = shift = 0
     while True:
@@ -289,13 +290,19 @@ async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
         length |= (byte & 127) << shift
         shift += 7
         if not byte & 128:
-            return first, await reader.readexactly(length)
+            return first, await reader.readexactly(length), 1 + shift // 7 + length
 
 
-def _published(first: int, body: bytes, connection: int, version: int) -> Published:
+def _published(first: int, body: bytes, connection: int, version: int, wire_bytes: int) -> Published:
     topic_end = 2 + struct.unpack_from("!H", body)[0]
     (mid,) = struct.unpack_from("!H", body, topic_end)
     start = topic_end + 2 + (1 if version == 5 else 0)
     return Published(
-        body[2:topic_end].decode(), body[start:], mid, bool(first & 8), bool(first & 1), connection
+        body[2:topic_end].decode(),
+        body[start:],
+        mid,
+        bool(first & 8),
+        bool(first & 1),
+        connection,
+        wire_bytes,
     )

@@ -12,7 +12,7 @@ import structlog
 
 from gateway import __version__, logs, systemd
 from gateway.config import Config, load
-from gateway.daemon import composing
+from gateway.daemon import composing, last_good
 from gateway.daemon.gateway import Gateway
 from gateway.errors import ConfigError, GatewayError
 from gateway.listener import bind, bind_unix
@@ -25,15 +25,20 @@ def run(path: Path | None) -> int:
     """Run until a signal; 0 after an orderly stop, 1 when the gateway cannot start or go on."""
     # Until the loop takes signals, a reload that comes too early must not end the process.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    rejected: str | None = None
     try:
         config = load(path)
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201 - logging is set up from the configuration
-        return 1
+        rejected = str(error)
+        recalled = last_good.recall(path)
+        if recalled is None:
+            return 1
+        config = recalled
     logs.setup(config.runtime.log_format, config.runtime.log_level)
     failures: list[Exception] = []
     try:
-        asyncio.run(_main(config, path))
+        asyncio.run(_main(config, path, rejected))
     except* GatewayError as group:
         failures = list(_leaves(group))
     for failure in failures:
@@ -49,11 +54,17 @@ def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
             yield error
 
 
-async def _main(config: Config, path: Path | None) -> None:
+async def _main(config: Config, path: Path | None, rejected: str | None) -> None:
     sockets = systemd.listen_fds()
     port = sockets[0] if sockets else bind(config.listen.host, config.listen.port)
     outbox = await Outbox.open(composing.store_settings(config))
     gateway = Gateway(config, outbox, port, _bind_control(config))
+
+    if rejected is None:
+        last_good.remember(path)
+    else:
+        gateway.faults.report("config_rejected", "", f"The last good configuration is in use. {rejected}")
+        log.error("config_rejected", reason=rejected)
 
     def ready() -> None:
         host, number = port.getsockname()[:2]
@@ -94,5 +105,6 @@ async def _reload(gateway: Gateway, path: Path | None) -> None:
     else:
         gateway.faults.clear("config_rejected")
         await gateway.reload(config)
+        last_good.remember(path)
         log.info("config_reloaded", config_hash=config.hash)
     systemd.ready()

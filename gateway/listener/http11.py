@@ -10,18 +10,15 @@ a parser of its own, so that nothing has to tell h11 about what it did not see.
 """
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 import h11
 from hypercorn.events import Event, RawData
-from hypercorn.protocol.events import Body, EndBody, Request, Response, StreamClosed
-from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
-from hypercorn.protocol.http_stream import HTTPStream
-from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ConnectionState, H11SendableEvent, TaskGroup
-from hypercorn.utils import suppress_body
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.typing import AppWrapper, ConnectionState, H11SendableEvent, TaskGroup
 
-from gateway.listener.answers import Head, phrase
+from gateway.listener.answers import Pairs, phrase
+from gateway.listener.exchange import Exchange
 from gateway.listener.head import framing, limit_size, mended
 from gateway.listener.incoming import Chunked, Declared
 from gateway.listener.link import Link
@@ -37,14 +34,13 @@ class Http11(H11Protocol):
     """Serves one connection until either side closes it."""
 
     connection: h11.Connection
-    stream: HTTPStream
 
     def __init__(self, shared: Shared, link: Link, client: Peer, server: Peer, *, tls: bool) -> None:
         super().__init__(
             cast("AppWrapper", shared.app),
             shared.config,
             shared.context,
-            cast("TaskGroup", self),  # a stream asks it for `spawn_app` only
+            cast("TaskGroup", None),  # no tasks are started
             ConnectionState({}),
             tls,
             client,
@@ -56,26 +52,19 @@ class Http11(H11Protocol):
         self._served = 0
         self._rest = b""  # what has arrived and belongs to no request yet
         self._behind = b""  # the part of it that h11 has not seen
-        self._body: Declared | Chunked
-        self._given = False  # to the application, to its end
-        self._lasting = True  # another request may follow
-        self._head: Head | None = None  # of the answer, when its length is declared
-        self._held = b""  # its bytes, until there is some body to go with them
-        self._owed = 0  # what is missing to the length that it declared
-        self._answered = False
-        self._again = False  # the answer is complete, and another request may follow
-        self._gone = False  # the client has closed, or what it sends makes no sense any more
-        self._fault = 0  # the status for a body that makes no sense
-        self._hung_up = False  # the application wants no answer at all
 
     async def serve(self) -> None:
         """Answer request after request."""
         linger = False
         try:
             while (request := await self._next_request()) is not None:
-                await self._create_stream(request)
-                if not self._next():
-                    linger = self._answered and self._unread()
+                headers = [(name.lower(), value) for name, value in request.headers.raw_items()]
+                exchange = self._admit(request, headers)
+                await exchange.run(request, headers)
+                if exchange.error:
+                    await self._send_error_response(exchange.error)
+                if not self._next(exchange):
+                    linger = exchange.unread
                     break
         except h11.RemoteProtocolError as fault:
             reason = _REASONS.get(fault.error_status_hint, "bad_request")
@@ -140,139 +129,33 @@ class Http11(H11Protocol):
             self._begin(head)
             return self.connection.next_event()
 
-    async def _create_stream(self, request: h11.Request) -> None:
-        """Run the application on one request. There is no WebSocket and no HTTP/2 here."""
-        headers = [(name.lower(), value) for name, value in request.headers.raw_items()]
+    def _admit(self, request: h11.Request, headers: Pairs) -> Exchange:
+        """Raise for a head that is not acceptable. There is no WebSocket and no HTTP/2 here."""
         ends = framing(request, headers)
         if len(self._rest) > self._shared.limits.header_bytes:
             limit_size(request, headers, self._shared.limits.header_bytes)
-        self._lasting = ends.lasting
+        self._rest = b""
+        body: Declared | Chunked
         if ends.length is None:
             if self._behind:
                 self.connection.receive_data(self._behind)
-            self._body = Chunked(self._link, self.connection)
+            body = Chunked(self._link, self.connection)
         else:
-            arrived = self.connection.trailing_data[0] + self._behind
-            self._body = Declared(self._link, arrived, ends.length)
-        self._rest = b""
-        self._given = self._answered = self._again = False
-        self.stream = HTTPStream(
-            self.app,
-            self.config,
-            self.context,
-            self.task_group,
-            self.ssl,
-            self.client,
-            self.server,
-            self.stream_send,
-            STREAM_ID,
-        )
-        await self.stream.handle(
-            Request(
-                stream_id=STREAM_ID,
-                headers=headers,
-                http_version=request.http_version.decode(),
-                method=request.method.decode("ascii").upper(),
-                raw_path=request.target,
-                state=self.connection_state,
-            )
-        )
+            body = Declared(self._link, self.connection.trailing_data[0] + self._behind, ends.length)
+        return Exchange(self, self._shared, self._link, body, lasting=ends.lasting)
 
-    async def spawn_app(self, _app: object, _config: object, scope: Any, send: object) -> None:
-        """Run the application to its end, in the connection's own task."""
-        scope["extensions"] = {"gateway.close": self._hang_up, "gateway.arrived": self._body.arrived}
-        shared = self._shared
-        shared.in_flight += 1
-        try:
-            await shared.app(scope, self._receive, send)
-        except Exception:  # whatever goes wrong in the application costs one request, not the listener
-            shared.log.exception("no answer to %s %r: the application failed", scope["method"], scope["path"])
-        finally:
-            shared.in_flight -= 1
-        if not self._answered and not self._hung_up and (self._fault or not self._gone):
-            await self._send_error_response(self._fault or 500)
-
-    def _hang_up(self) -> None:
-        """End the connection without an answer: `scope["extensions"]["gateway.close"]`."""
-        self._hung_up = True
-
-    async def _receive(self) -> ASGIReceiveEvent:
-        """Give the application what has arrived of the body, or wait for more."""
-        body = self._body
-        if not self._gone and not self._given:
-            if self.connection.they_are_waiting_for_100_continue and not body.arrived:
-                await self._send_h11_event(h11.InformationalResponse(status_code=100, headers=[]))
-            try:
-                data = await body.read()
-            except h11.RemoteProtocolError as fault:
-                self._fault = fault.error_status_hint
-                data = b""
-            if data or body.complete:
-                self._given = body.complete
-                return {"type": "http.request", "body": data, "more_body": not body.complete}
-            self._gone = True
-        await self._disconnected()
-        return {"type": "http.disconnect"}
-
-    async def _disconnected(self) -> None:
-        """Wait until the client goes away. What it sends meanwhile is its next request: a little is kept."""
-        while not self._gone and not self.stream.closed:
-            if len(self._body.rest) > self._shared.limits.header_bytes:
-                await self._link.lost()
-                self._gone = True
-            elif data := await self._link.read():
-                self._body.rest += data
-            else:
-                self._gone = True
-
-    def _next(self) -> bool:
+    def _next(self, exchange: Exchange) -> bool:
         """Make ready for the next request, if there can be one."""
-        self.stream.closed = True
-        body = self._body
-        if body.arrived:
-            body.skip()
-        if not (self._again and body.complete) or self._gone or self._hung_up or self._link.stopping:
+        if exchange.body.arrived:
+            exchange.body.skip()
+        if not exchange.again or self._link.stopping:
             return False
-        self._rest = body.rest.lstrip(b"\r\n")
+        self._rest = exchange.body.rest.lstrip(b"\r\n")
         self._link.expect_within(self._shared.limits.keep_alive_s)
         return True
 
-    def _unread(self) -> bool:
-        return not self._gone and (not self._body.complete or bool(self._body.rest))
-
-    # The answer
-
-    async def stream_send(self, event: StreamEvent) -> None:
-        """Send an answer of declared length ourselves, and leave any other to hypercorn and h11."""
-        if isinstance(event, StreamClosed):
-            self.stream.closed = True
-            return
-        if isinstance(event, Response):
-            lasting = self._lasting and self._body.arrived and not self._link.stopping
-            self._head = self._shared.heads.get(event.status_code, event.headers, last=not lasting)
-            self._answered = True
-            if self._head is None and not lasting:
-                event = replace(event, headers=[*event.headers, (b"connection", b"close")])
-        if self._head is None:
-            await super().stream_send(event)
-            self._again = self.connection.our_state is h11.DONE
-        else:
-            await self._send_counted(event, self._head)
-
-    async def _send_counted(self, event: StreamEvent, head: Head) -> None:
-        """Head and body go out together: some devices read only once."""
-        if isinstance(event, Response):
-            self._held = head.raw
-            self._owed = 0 if suppress_body(self.stream.scope["method"], event.status_code) else head.length
-        elif isinstance(event, Body):
-            self._owed -= len(event.data)
-            data, self._held = self._held + event.data, b""
-            await self._link.write(data)
-        elif isinstance(event, EndBody):
-            data, self._held = self._held, b""
-            if data:
-                await self._link.write(data)
-            self._again = not self._owed and not head.last
+    async def _maybe_recycle(self) -> None:
+        """Leave it to `_next`, when the application is done."""
 
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
         if isinstance(event, h11.Response | h11.InformationalResponse):

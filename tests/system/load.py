@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Self
 
 from gateway.simulate.clock import Clock
 from gateway.simulate.count_xml import Identity
@@ -42,7 +43,7 @@ class Load:
         self._stop = asyncio.Event()
         self._running: asyncio.Task | None = None
 
-    async def __aenter__(self) -> "Load":
+    async def __aenter__(self) -> Self:
         self._running = asyncio.create_task(self._run())
         return self
 

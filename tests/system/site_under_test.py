@@ -1,6 +1,7 @@
 """A whole site for a test: the daemon as a process, a real broker with a subscriber, a real HTTPS upstream."""
 
 import base64
+import os
 import signal
 import socket
 import subprocess
@@ -60,7 +61,7 @@ class Daemon:
     """The gateway as a process of its own; it can be killed at any moment and started again."""
 
     def __init__(self, directory: Path, config: Path, port: int) -> None:
-        self.config, self.port = config, port
+        self.config, self.port, self.state = config, port, directory / "state"
         self.log = directory / "daemon.log"
         self.starts = 0
         self._process: subprocess.Popen | None = None
@@ -72,6 +73,7 @@ class Daemon:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env={**os.environ, "STATE_DIRECTORY": str(self.state)},
             )
         self.starts += 1
         deadline = time.monotonic() + wait_s

@@ -5,7 +5,6 @@ import random
 import time
 
 import pytest
-
 from load import Load, mixed
 
 from gateway.simulate.device import Line

@@ -4,8 +4,10 @@ import http.client
 import json
 import re
 import select
+import signal
 import socket
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -301,3 +303,20 @@ def test_a_thousand_pushes_on_one_connection(bare):
     assert local == connection.sock.getsockname()
     connection.close()
     assert [(1_100,)] == bare.rows("SELECT count(*) FROM events")
+
+
+def test_a_broken_configuration_does_not_stop_receiving(bare):
+    """After a restart with a broken file the gateway receives with the last good one and says what is wrong."""
+    bare.daemon.stop()
+    good = bare.daemon.config.read_text()
+    bare.daemon.config.write_text(good + "\n[stoer]\npath = 7\n")
+    bare.daemon.start()
+    assert 200 == bare.ask("POST", "/", count(1761991230, 2))[0]
+    bare.daemon.config.write_text(good)
+    fault = bare.faults()["config_rejected"]
+    assert "stoer" in fault["sentence"]
+    assert "store" in fault["sentence"], "a suggestion is missing"
+    bare.daemon.signal(signal.SIGHUP)
+    deadline = time.monotonic() + 5
+    while "config_rejected" in bare.faults():
+        assert time.monotonic() < deadline

@@ -8,7 +8,7 @@ from gateway.errors import Rejected
 from gateway.sink import Outgoing
 from gateway.sinks.mqtt.suspects import Suspects
 from gateway.sinks.mqtt.topics import Topics, packet_size
-from gateway.sinks.mqtt.trouble import NEVER, REFUSALS
+from gateway.sinks.mqtt.trouble import NEVER, SUSPICIOUS, refusal
 
 _FAILURE = 0x80  # PUBACK reason codes from here on
 
@@ -28,11 +28,10 @@ class Flight:
         self.ended = anyio.Event()
         self.batch = batch
         self.rejected: dict[int, str] = {}
-        self.held: list[int] = []  # given up, if the broker takes another one
         self.refused: dict[int, int] = {}  # index: PUBACK reason code
         self.taken = 0
-        self.accepted_before = suspects.accepted
         self.nobody_listens: bool | None = None
+        self._suspects = suspects
         self._is_taken = bytearray(len(batch))
         self._todo: list[tuple[int, str]] = []
         self._alone: set[int] = set()
@@ -50,16 +49,19 @@ class Flight:
                     f"The event makes a packet of {size} bytes and the broker takes at most {max_packet}."
                 )
             else:
-                self._plan(index, topic, suspects)
+                self._todo.append((index, topic))
+        if suspects:
+            self._set_apart()
 
-    def _plan(self, index: int, topic: str, suspects: Suspects) -> None:
-        seq = self.batch[index].seq
-        if suspects.verdict(seq):
-            self.held.append(index)
-            return
-        self._todo.append((index, topic))
-        if suspects.must_go_alone(seq):
-            self._alone.add(index)
+    def _set_apart(self) -> None:
+        """Plan for the events that failed before."""
+        suspects, seq = self._suspects, [event.seq for event in self.batch]
+        self.rejected |= {index: why for index, _ in self._todo if (why := suspects.verdict(seq[index]))}
+        todo = [item for item in self._todo if item[0] not in self.rejected]
+        self._alone = {index for index, _ in todo if suspects.must_go_alone(seq[index])}
+        unproven = [item for item in todo if suspects.lacks_proof(seq[item[0]])]
+        others = [item for item in todo if item not in unproven]
+        self._todo = others[:1] + unproven + others[1:]
 
     @property
     def delivered(self) -> int:
@@ -91,14 +93,20 @@ class Flight:
 
     def acknowledged(self, index: int, code: int) -> None:
         self._flying -= 1
+        seq = self.batch[index].seq
         if code < _FAILURE:
             self._is_taken[index] = 1
             self.taken += 1
             self.nobody_listens = code != 0
+            self._suspects.accepted += 1
+            if self._suspects:
+                self._suspects.clear(seq)
         elif code in NEVER:
-            self.rejected[index] = f"The broker refuses the event: {REFUSALS[code]} (0x{code:02x})."
+            self.rejected[index] = f"The broker refuses the event: {refusal(code)}."
         else:
             self.refused[index] = code
+            why = f"The broker refuses this event again and again: {refusal(code)}."
+            self._suspects.refused(seq, why, suspicious=code in SUSPICIOUS)
 
     def first_waiting(self) -> int | None:
         """Return the index of the first event that is sent and not answered."""
@@ -106,6 +114,3 @@ class Flight:
             if not self._is_taken[index] and index not in self.rejected and index not in self.refused:
                 return index
         return None
-
-    def taken_indexes(self) -> list[int]:
-        return [index for index, taken in enumerate(self._is_taken) if taken]

@@ -121,7 +121,6 @@ class MqttSink:
             await self._arrive(flight, connection, traffic)
         finally:
             traffic.let_go()
-            self._verdicts.note(flight)
         if flight.nobody_listens is not None and self._options.version == 5:
             self.nobody_listens = flight.nobody_listens
         return self._verdicts.outcome(flight)

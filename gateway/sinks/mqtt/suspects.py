@@ -1,8 +1,9 @@
 """Which event keeps a broker from taking the others, and when that is certain enough to give it up.
 
 Brokers with a limit that they do not announce close the connection on one event for ever. An event is given
-up only when it fails again and again, also with nothing else on the way, and the broker took other events
-meanwhile: otherwise the fault is the broker's or its access rules', and a backlog must not become letters.
+up only when it fails again and again, at last with nothing else on the way, and after the broker took another
+event since the first failure. Without that proof the fault is the broker's, or its access rules', and a
+backlog must not become letters; so an event that lacks only the proof is sent right behind another one.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ class _Suspicion:
     accepted_before: int
     failures: int = 0
     alone: bool = False
+    lacks_proof: bool = False
     verdict: str = ""
 
 
@@ -29,42 +31,48 @@ class Suspects:
     def __bool__(self) -> bool:
         return bool(self._by_seq)
 
+    def verdict(self, seq: int) -> str:
+        """Return why this event is given up, or nothing when it is to be tried."""
+        found = self._by_seq.get(seq)
+        return found.verdict if found else ""
+
     def must_go_alone(self, seq: int) -> bool:
         found = self._by_seq.get(seq)
         return found is not None and found.alone
 
-    def verdict(self, seq: int) -> str:
-        """Return why this event cannot be delivered, or nothing when it should be tried."""
+    def lacks_proof(self, seq: int) -> bool:
+        """Say whether this event would be given up if the broker took another one now."""
         found = self._by_seq.get(seq)
-        return found.verdict if found else ""
+        return found is not None and found.lacks_proof
 
-    def is_proven(self, seq: int) -> bool:
-        """Say whether the broker took other events since this one began to fail."""
-        found = self._by_seq.get(seq)
-        return found is not None and self.accepted > found.accepted_before
-
-    def ended_connection(self, seq: int, accepted_before: int, why: str, *, certain: bool) -> None:
+    def ended_connection(self, seq: int, why: str, *, certain: bool) -> None:
         """Note that the connection ended with this event the first on the way; ``certain``: over a packet."""
-        found = self._at(seq, accepted_before)
-        found.failures += 1
+        found = self._failed(seq)
         if found.alone and (certain or found.failures >= _TRIES_ALONE):
-            found.verdict = why
+            self._judge(found, why)
         elif certain or found.failures >= _TRIES:
             found.alone = True
 
-    def refused(self, seq: int, accepted_before: int, why: str, *, suspicious: bool) -> None:
+    def refused(self, seq: int, why: str, *, suspicious: bool) -> None:
         """Note that the broker refused this very event; it goes alone, so that no other is sent twice for it."""
-        found = self._at(seq, accepted_before)
+        found = self._failed(seq)
         found.alone = True
-        found.failures = found.failures + 1 if suspicious else 0
-        if found.failures >= _TRIES:
-            found.verdict = why
+        if not suspicious:
+            found.failures = 0
+        elif found.failures >= _TRIES:
+            self._judge(found, why)
 
     def clear(self, seq: int) -> None:
+        """Forget this event: it was taken, or its rejection was told."""
         self._by_seq.pop(seq, None)
 
-    def clear_all(self) -> None:
-        self._by_seq.clear()
+    def _failed(self, seq: int) -> _Suspicion:
+        found = self._by_seq.setdefault(seq, _Suspicion(self.accepted))
+        found.failures += 1
+        return found
 
-    def _at(self, seq: int, accepted_before: int) -> _Suspicion:
-        return self._by_seq.setdefault(seq, _Suspicion(accepted_before))
+    def _judge(self, found: _Suspicion, why: str) -> None:
+        if self.accepted > found.accepted_before:
+            found.verdict = why
+        else:
+            found.lacks_proof = True

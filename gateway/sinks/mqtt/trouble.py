@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -57,7 +56,7 @@ _CERTIFICATE = {  # OpenSSL's verification codes
     64: "it is made for another address; use the name or address that is in the certificate",
 }
 
-REFUSALS: Mapping[int, str] = {  # PUBACK reason codes, as a person may read them
+_REFUSALS = {  # PUBACK reason codes, as a person may read them
     0x80: "unspecified error",
     0x83: "implementation specific error",
     0x87: "not authorised",
@@ -192,9 +191,14 @@ def thrown_out(options: MqttOptions) -> SinkUnavailable:
     )
 
 
+def refusal(code: int) -> str:
+    """Name a PUBACK reason code."""
+    return f"{_REFUSALS.get(code, 'refused')} (0x{code:02x})"
+
+
 def refused_event(code: int, topic: str, options: MqttOptions, delivered: int) -> SinkUnavailable:
     """Say that the broker did not take an event, and may take it later."""
-    said = f"{REFUSALS.get(code, 'refused')} (0x{code:02x})"
+    said = refusal(code)
     if code == _NOT_AUTHORISED:
         return SinkUnavailable(
             f"{options.endpoint} does not let client {options.client_id!r} publish on {topic}: {said}. "
@@ -205,15 +209,6 @@ def refused_event(code: int, topic: str, options: MqttOptions, delivered: int) -
     return SinkUnavailable(
         f"{options.endpoint} does not take events now: {said} for {topic}.",
         delivered=delivered,
-        fault="mqtt_unwilling",
-    )
-
-
-def takes_nothing(options: MqttOptions) -> SinkUnavailable:
-    """Say that the broker fails on every event, so that no single one can be blamed."""
-    return SinkUnavailable(
-        f"{options.endpoint} fails on every event: check what it allows client {options.client_id!r} to write, "
-        "its limits, and its own log.",
         fault="mqtt_unwilling",
     )
 

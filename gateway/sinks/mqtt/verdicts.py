@@ -8,7 +8,7 @@ from gateway.sinks.mqtt.flight import Flight
 from gateway.sinks.mqtt.options import MqttOptions
 from gateway.sinks.mqtt.suspects import Suspects
 from gateway.sinks.mqtt.topics import Topics
-from gateway.sinks.mqtt.trouble import REFUSALS, SUSPICIOUS, End, Loss
+from gateway.sinks.mqtt.trouble import End, Loss
 
 _SHORT_LIFE_S = 15.0
 _SHORT_LIVES_OF_A_QUARREL = 3  # two clients with one id push each other out again and again
@@ -24,26 +24,13 @@ class Verdicts:
         self._short_lives = 0
         self._has_refused = False  # on this connection; some brokers then hang up
 
-    def note(self, flight: Flight) -> None:
-        """Remember what was taken, however the call ends."""
-        self.suspects.accepted += flight.taken
-        if self.suspects:
-            for index in flight.taken_indexes():
-                self.suspects.clear(flight.batch[index].seq)
-
     def outcome(self, flight: Flight) -> Mapping[int, str]:
         """Return what the broker will never take, or raise when the rest has to wait."""
-        suspects = self.suspects
         if flight.refused:
             raise self._refused(flight)
-        held = {index: flight.batch[index].seq for index in flight.held}
-        if not all(suspects.is_proven(seq) for seq in held.values()):
-            suspects.clear_all()
-            raise trouble.takes_nothing(self._options)
-        given_up = {index: suspects.verdict(seq) for index, seq in held.items()}
-        for seq in held.values():
-            suspects.clear(seq)
-        return flight.rejected | given_up
+        for index in flight.rejected:
+            self.suspects.clear(flight.batch[index].seq)
+        return flight.rejected
 
     def lost(self, loss: Loss, lived_s: float, flight: Flight | None) -> SinkUnavailable:
         """Say how a connection was lost, and whether that is the fault of an event or of another client."""
@@ -71,10 +58,6 @@ class Verdicts:
 
     def _refused(self, flight: Flight) -> SinkUnavailable:
         self._has_refused = True
-        for index, code in flight.refused.items():
-            why = f"The broker refuses this event again and again: {REFUSALS.get(code, 'error')} (0x{code:02x})."
-            seq, suspicious = flight.batch[index].seq, code in SUSPICIOUS
-            self.suspects.refused(seq, flight.accepted_before, why, suspicious=suspicious)
         index, code = min(flight.refused.items())
         topic = self._topics.event(flight.batch[index].device)
         return trouble.refused_event(code, topic, self._options, flight.delivered)
@@ -85,5 +68,4 @@ class Verdicts:
             f"The broker ends the connection on this event of {len(event.payload)} bytes, "
             "again and again and also when it is sent alone."
         )
-        certain = loss.points_at_a_packet
-        self.suspects.ended_connection(event.seq, flight.accepted_before, why, certain=certain)
+        self.suspects.ended_connection(event.seq, why, certain=loss.points_at_a_packet)

@@ -1,0 +1,41 @@
+"""Remember the last configuration that was fine, so that a broken one never stops receiving.
+
+The copy lies in the state directory, not in the store's: where the store is stands in the file that may be
+broken. It holds no secrets: those are in files of their own.
+"""
+
+import contextlib
+import hashlib
+from pathlib import Path
+
+from gateway.config import Config, StoreSection, load
+from gateway.errors import ConfigError
+
+
+def remember(path: Path | None) -> None:
+    """Keep a copy of the file that was just loaded; a disk that refuses costs the copy and nothing else."""
+    if path is None:
+        return
+    place = _place(path)
+    with contextlib.suppress(OSError):
+        text = path.read_bytes()
+        if place.exists() and place.read_bytes() == text:
+            return
+        place.parent.mkdir(parents=True, exist_ok=True)
+        fresh = place.with_suffix(".new")
+        fresh.write_bytes(text)
+        fresh.chmod(0o600)
+        fresh.replace(place)
+
+
+def recall(path: Path | None) -> Config | None:
+    """Load the last good configuration of a file; None when there is none or it is no longer good either."""
+    try:
+        return None if path is None else load(_place(path))
+    except ConfigError:
+        return None
+
+
+def _place(path: Path) -> Path:
+    mark = hashlib.blake2b(str(path.resolve()).encode(), digest_size=4).hexdigest()
+    return StoreSection().path / f"last-good-{mark}.toml"
