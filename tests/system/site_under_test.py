@@ -79,7 +79,9 @@ class Daemon:
         deadline = time.monotonic() + wait_s
         while not self._answers():
             assert self._process.poll() is None, f"the daemon ended:\n{self.tail()}"
-            assert time.monotonic() < deadline, f"the daemon does not answer:\n{self.tail()}"
+            if time.monotonic() > deadline:
+                self.kill()
+                raise AssertionError(f"the daemon does not answer:\n{self.tail()}")
             time.sleep(0.02)
 
     def kill(self) -> None:
