@@ -32,6 +32,7 @@ ACTIONS: dict[str, str] = {
     "mqtt_login": "Check `username` and `password_file` of this sink, and the broker's password file.",
     "mqtt_lost": "The connection broke; the gateway keeps trying and loses nothing. Check the network if this lasts.",
     "mqtt_name": "Check the host name in `endpoint` and the name server of this box.",
+    "mqtt_no_qos_1": "The broker does not take QoS 1, without which nothing can be proven to arrive: use another broker.",
     "mqtt_not_authorised": "Allow this user to publish below the base topic in the broker's access list.",
     "mqtt_refused": "Check that the broker runs, listens on that address, and that no firewall is between.",
     "mqtt_timeout": "Check the network to the broker; the gateway keeps trying and loses nothing.",

@@ -55,7 +55,7 @@ def demo(
     from gateway.simulate import demo as showing  # noqa: PLC0415 - with all it needs, only for this command
     from gateway.simulate.demo.screen import can_draw  # noqa: PLC0415
     from gateway.simulate.demo.verdict import as_json as to_json  # noqa: PLC0415
-    from gateway.simulate.demo.verdict import as_text
+    from gateway.simulate.demo.verdict import as_text  # noqa: PLC0415
     from gateway.simulate.demo.views import LiveView, PlainView  # noqa: PLC0415
 
     wish = showing.Wish(
@@ -75,7 +75,8 @@ def demo(
     if as_json:
         show(to_json(account))
     else:
-        click.echo("\n" + "\n".join(as_text(account)))
+        columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
+        click.echo("\n" + "\n".join(as_text(account, columns)))
     sys.exit(0 if account.ok else FAULT)
 
 

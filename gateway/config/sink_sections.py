@@ -128,6 +128,7 @@ class MqttSection(SinkSection):
     keepalive_s: int = Field(default=30, ge=5, le=65_535)
     window: int = Field(default=500, ge=1, le=10_000)
     inflight: int = Field(default=100, ge=1, le=10_000)
+    max_packet_bytes: Size | None = Field(default=None, ge=KIB)
     timeout_s: Seconds = Field(default=30.0, gt=0, le=600)
 
     @property

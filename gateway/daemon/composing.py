@@ -158,6 +158,7 @@ def _mqtt(
         keepalive_s=section.keepalive_s,
         window=section.window,
         inflight=section.inflight,
+        max_packet_bytes=section.max_packet_bytes,
         timeout_s=section.timeout_s,
     )
     return MqttSink(options, states=states, status=status)

@@ -77,7 +77,9 @@ async def _answers(host: str, port: int) -> bool:
         async with asyncio.timeout(_PROBE_LIMIT_S):
             reader, writer = await asyncio.open_connection(host, port)
             try:
-                writer.write(b"OPTIONS /gateway-alive HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                writer.write(
+                    b"OPTIONS /gateway-alive HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+                )
                 await reader.readline()
             finally:
                 writer.close()

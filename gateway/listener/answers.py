@@ -53,9 +53,10 @@ def _make(status: int, headers: Pairs, last: bool, second: int) -> Head | None:
     length = fields.get(b"content-length")
     if length is None:
         return None
-    pairs = [*headers, (b"date", format_date_time(second).encode())]
+    pairs = [(name.title(), value) for name, value in headers]  # some devices compare names letter by letter
+    pairs.append((b"Date", format_date_time(second).encode()))
     if last and b"connection" not in fields:
-        pairs.append((b"connection", b"close"))
+        pairs.append((b"Connection", b"close"))
     event = h11.Response(status_code=status, headers=pairs, reason=phrase(status))
     raw = h11.Connection(h11.SERVER).send(
         event

@@ -70,6 +70,7 @@ class Exchange(HTTPStream):
                 state=ConnectionState({}),
             )
         )
+        del self.scope, self.task_group  # they lead back here: without them nothing is left to the collector
 
     async def spawn_app(self, _app: object, _config: object, scope: Any, send: object) -> None:
         """Run the application to its end, in the task of the connection."""

@@ -157,6 +157,11 @@ class Http11(H11Protocol):
     async def _maybe_recycle(self) -> None:
         """Leave it to `_next`, when the application is done."""
 
+    async def _send_error_response(self, status_code: int) -> None:
+        head = self._shared.heads.get(status_code, [(b"content-length", b"0")], last=True)
+        if head is not None:
+            await self._link.write(head.raw)
+
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
         if isinstance(event, h11.Response | h11.InformationalResponse):
             event = replace(event, reason=phrase(event.status_code))

@@ -20,7 +20,11 @@ class Limits:
 
 
 class Refusals:
-    """Counts refusals by reason and passes them on."""
+    """Counts refusals by reason and passes them on.
+
+    At accept: not_allowed, too_many, too_many_from_address. On TLS: tls (no handshake), tls_on_plain_port.
+    On the head: silent, slow_header, header_too_large, http_version, bad_request.
+    """
 
     def __init__(self, tell: Callable[[str, str], None] | None) -> None:
         self.by_reason: Counter[str] = Counter()

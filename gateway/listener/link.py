@@ -84,6 +84,7 @@ class Link(asyncio.Protocol):
     async def write(self, data: bytes) -> None:
         """Send, and wait while the client does not take it."""
         if self._transport.is_closing():
+            await asyncio.sleep(0)  # an application that goes on sending must not stop all others
             return
         self._transport.write(data)
         if not self._writable.is_set():
@@ -125,6 +126,7 @@ class Link(asyncio.Protocol):
         self.stopping = True
         if self.idle and not self._arrived:
             self._transport.close()
+            self.expect_within(self._limits.drain_s)  # TLS says good-bye and waits for an answer
 
     async def finish(self, *, linger: bool) -> None:
         """Send what is left and close.
@@ -139,10 +141,8 @@ class Link(asyncio.Protocol):
             left = self._limits.drain_bytes
             while left > 0 and (data := await self.read()):
                 left -= len(data)
-        elif self._transport.get_write_buffer_size():
-            self._transport.close()
-            await self.lost()  # the timer bounds it
         self._transport.close()
+        await self.lost()
 
     def abort(self) -> None:
         """Give everything back, whatever state the connection is in."""

@@ -1,6 +1,7 @@
 """Orderly stops: SIGTERM and SIGINT lose nothing and double nothing, whatever the devices are doing."""
 
 import asyncio
+import json
 import signal
 import time
 
@@ -80,4 +81,5 @@ async def test_reload_changes_a_sink_and_keeps_a_broken_configuration_out(site):
     site.daemon.signal(signal.SIGHUP)
     await asyncio.sleep(1)
     told = site.daemon.command("status", "--json")
-    assert told.returncode == 0, told.stdout
+    assert json.loads(told.stdout)["faults"] == []
+    assert told.returncode == 0

@@ -6,6 +6,7 @@ connect. paho holds a plain lock while it calls back: a callback must only take 
 """
 
 import asyncio
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from gateway.errors import SinkUnavailable
 from gateway.sinks.mqtt import tcp, trouble
-from gateway.sinks.mqtt.dial import in_own_thread
+from gateway.sinks.mqtt.dial import dial
 from gateway.sinks.mqtt.options import MqttOptions
 from gateway.sinks.mqtt.tcp import PatientSocket
 from gateway.sinks.mqtt.trouble import End, Loss
@@ -40,9 +41,12 @@ class Terms:
 
 
 class _Client(Client):
+    """paho with a socket that is connected already: its own way of connecting blocks, and leaks failed ones."""
+
+    ready: PatientSocket | None = None
+
     def _create_socket(self) -> Any:
-        sock: Any = super()._create_socket()
-        return PatientSocket(sock)
+        return self.ready
 
 
 class Connection:
@@ -66,11 +70,12 @@ class Connection:
         self._on_ack = on_ack
         self._on_turn = on_turn
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._sock: PatientSocket | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._complaint = ""
         self._client = self._new_client(will)
 
-    def _new_client(self, will: tuple[str, bytes]) -> Client:
+    def _new_client(self, will: tuple[str, bytes]) -> _Client:
         options = self._options
         client = _Client(
             CallbackAPIVersion.VERSION2,
@@ -78,19 +83,18 @@ class Connection:
             protocol=MQTTProtocolVersion(options.version),
             reconnect_on_failure=False,
         )
-        client.connect_timeout = options.connect_timeout_s
         client.max_inflight_messages = 0  # we count ourselves; paho would scan all that is out on every ack
         client.username_pw_set(options.username, options.password)
-        if options.tls:
-            client.tls_set_context(options.tls)
         topic, payload = will
         client.will_set(topic, payload, qos=1, retain=True)
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_publish = self._published
         client.on_log = self._logged
-        # Set before connect(): without it paho writes CONNECT from the dialling thread.
+        client.on_socket_open = self._attach
+        client.on_socket_close = self._detach
         client.on_socket_register_write = self._want_write
+        client.on_socket_unregister_write = self._want_no_write
         return client
 
     async def open(self) -> Terms:
@@ -98,8 +102,7 @@ class Connection:
         options = self._options
         try:
             with anyio.fail_after(options.connect_timeout_s):
-                await in_own_thread(self._dial, too_late=self._hang_up)
-                self._attach()
+                self._start(await dial(options.host, options.port, options.tls, options.connect_timeout_s))
                 await self._answered.wait()
         except TimeoutError as error:
             attached = self._loop is not None
@@ -117,29 +120,12 @@ class Connection:
             raise trouble.ended_early(self.loss or Loss(End.CLOSED), options)
         return self.terms
 
-    def _dial(self) -> None:
-        options = self._options
-        self._client.connect(options.host, options.port, keepalive=options.keepalive_s)
-
-    def _hang_up(self) -> None:
-        if self._sock is not None:
-            self._sock.close()
-
-    @property
-    def _sock(self) -> PatientSocket | None:
-        sock = self._client.socket()
-        return sock if isinstance(sock, PatientSocket) else None
-
-    def _attach(self) -> None:
-        client, sock = self._client, self._sock
-        if sock is None:
-            raise ConnectionError("the connection ended at once")
-        tcp.send_at_once(sock)
+    def _start(self, sock: socket.socket) -> None:
+        options, client = self._options, self._client
         self._loop = asyncio.get_running_loop()
-        client.on_socket_unregister_write = self._want_no_write
-        client.on_socket_close = self._detach
-        self._loop.add_reader(sock, self._readable)
-        self._loop.add_writer(sock, self._writable)  # CONNECT is waiting
+        self._sock = client.ready = PatientSocket(sock)
+        tcp.send_at_once(self._sock)
+        client.connect(options.host, options.port, keepalive=options.keepalive_s)
         self._timer = self._loop.call_later(_TICK_S, self._tick)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool) -> int | None:
@@ -155,11 +141,11 @@ class Connection:
 
     def abort(self, loss: Loss) -> None:
         """Drop the connection now. What is not sent yet never will be; the broker publishes the will."""
-        client, sock = self._client, self._sock
+        client = self._client
         client.on_socket_close = client.on_socket_unregister_write = client.on_disconnect = None
-        if self._loop is not None and sock is not None and sock.fileno() >= 0:
-            self._detach(client, None, sock)
-            tcp.reset(sock)
+        if self._sock is not None and self._sock.fileno() >= 0:
+            self._detach(client, None, self._sock)
+            tcp.reset(self._sock)
         self._finish(loss)
 
     def _finish(self, loss: Loss) -> None:
@@ -173,13 +159,13 @@ class Connection:
     # What the loop calls.
 
     def _readable(self) -> None:
-        if (sock := self._sock) is not None:
-            tcp.acknowledge_at_once(sock)
-        self._client.loop_read()
-        # TLS may hold decrypted packets that the loop cannot see on the socket.
-        while (sock := self._sock) is not None and sock.pending():
+        if self._sock is not None:
+            tcp.acknowledge_at_once(self._sock)
             self._client.loop_read()
-        self._on_turn()
+            # TLS may hold decrypted packets that the loop cannot see on the socket.
+            while self._client.socket() and self._sock.pending():
+                self._client.loop_read()
+            self._on_turn()
 
     def _writable(self) -> None:
         self._client.loop_write()
@@ -196,12 +182,16 @@ class Connection:
     # What paho calls, with its lock held.
 
     def _want_write(self, _client: Client, _userdata: object, sock: Any) -> None:
-        if self._loop is not None:  # None: still in the dialling thread
+        if self._loop is not None:
             self._loop.add_writer(sock, self._writable)
 
     def _want_no_write(self, _client: Client, _userdata: object, sock: Any) -> None:
         if self._loop is not None:
             self._loop.remove_writer(sock)
+
+    def _attach(self, _client: Client, _userdata: object, sock: Any) -> None:
+        if self._loop is not None:
+            self._loop.add_reader(sock, self._readable)
 
     def _detach(self, _client: Client, _userdata: object, sock: Any) -> None:
         if self._loop is not None:

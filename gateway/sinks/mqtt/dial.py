@@ -1,42 +1,54 @@
-"""Run one blocking call in a thread of its own, and leave the thread alone when nobody waits any more.
+"""Reach the broker in a thread of its own, and leave the thread alone when nobody waits any more.
 
 A name lookup cannot be interrupted. The thread is a daemon, so that it never holds up the end of the
-process, and it reports by `call_soon_threadsafe` only, the one way that wakes an idle loop.
+process; it touches nothing but its own socket; and it reports by `call_soon_threadsafe` only, the one way
+that wakes an idle loop.
 """
 
 import asyncio
+import contextlib
+import socket
+import ssl
 import threading
-from collections.abc import Callable
+
+Outcome = socket.socket | Exception
 
 
-async def in_own_thread(call: Callable[[], object], *, too_late: Callable[[], None]) -> None:
-    """Wait for ``call``; when the wait was given up, ``too_late`` runs after the call has ended."""
+async def dial(host: str, port: int, tls: ssl.SSLContext | None, timeout_s: float) -> socket.socket:
+    """Give a connected socket, with TLS established. A socket that comes after a cancellation is closed."""
     loop = asyncio.get_running_loop()
-    finished: asyncio.Future[None] = loop.create_future()
+    reached: asyncio.Future[socket.socket] = loop.create_future()
 
-    def report(error: Exception | None) -> None:
-        if finished.done():
-            too_late()
-        elif error is None:
-            finished.set_result(None)
+    def report(outcome: Outcome) -> None:
+        if isinstance(outcome, Exception):
+            if not reached.done():
+                reached.set_exception(outcome)
+        elif reached.done():
+            outcome.close()
         else:
-            finished.set_exception(error)
+            reached.set_result(outcome)
 
     def run() -> None:
-        error: Exception | None = None
+        outcome = _reach(host, port, tls, timeout_s)
         try:
-            call()
-        except Exception as caught:  # noqa: BLE001 - raised again on the loop
-            error = caught
-        try:
-            loop.call_soon_threadsafe(report, error)
+            loop.call_soon_threadsafe(report, outcome)
         except RuntimeError:  # the loop is closed: nobody waits, and nobody will
-            too_late()
+            if isinstance(outcome, socket.socket):
+                outcome.close()
 
     threading.Thread(target=run, name="mqtt-dial", daemon=True).start()
     try:
-        await finished
+        return await reached
     except asyncio.CancelledError:
-        if not finished.cancelled() and finished.exception() is None:
-            too_late()  # it ended in the same moment in which we gave up
+        # It may have come in the same moment in which we gave up.
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            reached.result().close()
         raise
+
+
+def _reach(host: str, port: int, tls: ssl.SSLContext | None, timeout_s: float) -> Outcome:
+    try:
+        sock = socket.create_connection((host, port), timeout_s)
+        return tls.wrap_socket(sock, server_hostname=host) if tls else sock
+    except Exception as error:  # noqa: BLE001 - raised again on the loop
+        return error

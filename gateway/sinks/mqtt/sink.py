@@ -173,7 +173,8 @@ class MqttSink:
 
     def describe(self) -> Mapping[str, Json]:
         """Say what the status page shows of this sink; nothing in it is secret."""
-        options = self._options
+        options, traffic = self._options, self._traffic
+        refused = traffic.state_refused if traffic else None
         terms = self._connection.terms if self._connection and self.connected else None
         return {
             "endpoint": options.endpoint,
@@ -185,7 +186,8 @@ class MqttSink:
             "connected_since": terms.since.isoformat(timespec="seconds") if terms else None,
             "receive_maximum": terms.receive_maximum if terms else None,
             "max_packet": terms.max_packet if terms else None,
-            "inflight": self._traffic.limit if self._traffic else options.inflight,
+            "inflight": traffic.limit if traffic else options.inflight,
+            "state_refused": None if refused is None else trouble.refusal(refused),
             "nobody_listens": self.nobody_listens,
         }
 

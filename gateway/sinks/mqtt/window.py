@@ -30,7 +30,7 @@ class Window:
         self.states_may_go = True
         self.last_ack = time.monotonic()
         self.broken = False  # paho would not take a message: the connection is of no more use
-        self.state_refused: int | None = None
+        self.state_refused: int | None = None  # reason code of the last state or status that was refused
         self._drained = anyio.Event()
         self._publish = publish
         self._retain = retain
@@ -91,12 +91,14 @@ class Window:
         index = self._out.pop(mid, None)
         if index is None:
             return
-        self.last_ack = time.monotonic()
+        if index == _STATE:
+            self._states_out -= 1
+            if code >= _FAILURE:
+                self.state_refused = code
+            return
+        self.last_ack = time.monotonic()  # of an event: a broker that takes only states makes no progress
         if index >= 0 and self.flight:
             self.flight.acknowledged(index, code)
-        elif index == _STATE:
-            self._states_out -= 1
-            self.state_refused = code if code >= _FAILURE else None
 
     def _send_event(self) -> bool:
         flight = self.flight

@@ -1,0 +1,64 @@
+"""How the gateway is: the short document that is retained on MQTT, the line for systemd, the standing faults."""
+
+import json
+
+from gateway import __version__
+from gateway.config import Config
+from gateway.daemon.lines import Lines
+from gateway.faults import Fault, Faults
+from gateway.outbox import Outbox
+
+
+class Health:
+    """Reads the parts; changes nothing but the faults that follow from the store's state right now."""
+
+    def __init__(self, config: Config, outbox: Outbox, faults: Faults) -> None:
+        self.config = config
+        self.lines: Lines | None = None  # the lines show this document, so they are made after it
+        self._outbox = outbox
+        self._faults = faults
+
+    def summary(self) -> dict[str, object]:
+        """Say in short how the gateway is; this is the retained status document."""
+        sinks: dict[str, object] = {}
+        for name, line in self.lines or ():
+            place = line.forwarder.position
+            sinks[name] = {
+                "connected": line.forwarder.sink.connected,
+                "waiting": None if place is None else place.waiting(self._outbox.head),
+            }
+        return {
+            "state": "online",
+            "gateway": self.config.gateway.id,
+            "name": self.config.gateway.name,
+            "version": __version__,
+            "config_hash": self.config.hash,
+            "received": self._outbox.head,
+            "sinks": sinks,
+            "faults": [fault.as_json() for fault in self.standing()],
+        }
+
+    def summary_bytes(self) -> bytes:
+        """Give the retained status document."""
+        return json.dumps(self.summary(), ensure_ascii=False).encode()
+
+    def one_line(self) -> str:
+        """Say how the gateway is in one line, for systemd."""
+        faults = self.standing()
+        health = f"{len(faults)} faults, first: {faults[0].sentence}" if faults else "all well"
+        waiting = self.lines.waiting() if self.lines else 0
+        return f"{self._outbox.head} events received, {waiting} waiting; {health}"
+
+    def standing(self) -> list[Fault]:
+        """Give the faults, with those that are read off the store's state right now."""
+        failure, space = self._outbox.failure, self._outbox.space
+        if failure:
+            self._faults.report("store_failed", "", failure)
+        else:
+            self._faults.clear("store_failed")
+        if space.shortage:
+            what = "The disk is nearly full" if space.disk_short else "The store is full"
+            self._faults.report("store_full", "", f"{what}: devices are told to keep what they send.")
+        else:
+            self._faults.clear("store_full")
+        return list(self._faults)
