@@ -51,6 +51,10 @@ class Projection:
             self._states, None if only is None else list(only), limiter=self._limiter
         )
 
+    def today(self) -> Day:
+        """Give the site's day that it is now."""
+        return Day.of(datetime.now(UTC), self._zone)
+
     def close(self) -> None:
         """Let go of the file."""
         self._conn.close()
@@ -82,8 +86,10 @@ def describe(conn: sqlite3.Connection, page: dict[str, object], day: Day) -> dic
         "day": day.date,
         "day_start": day.start.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-    state |= {f"{measure}_today": amount for measure, amount in day_tallies(conn, device, day.date).items()}
-    state |= {f"{measure}_total": amount for measure, amount in lifetime_tallies(conn, device).items()}
+    today, ever = day_tallies(conn, device, day.date), lifetime_tallies(conn, device)
+    # A day begins with zeros for what the device counts at all; a measure that it never stated stays absent.
+    state |= {f"{measure}_today": today.get(measure, 0) for measure in ever}
+    state |= {f"{measure}_total": amount for measure, amount in ever.items()}
     if page["newest"] is not None:
         state["last_time"] = _instant(page["newest"])
         newest = json.loads(str(page["newest_data"]))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 
 import anyio
 
@@ -28,13 +29,18 @@ async def show_states(
 
     outbox.follow(changed)
     seen, last_status, quiet_s = outbox.head, b"", 0.0
+    day = projection.today()
     try:
         while True:
-            with anyio.move_on_after(_PAUSE_S):
+            midnight_s = (day.end - datetime.now(UTC)).total_seconds()
+            with anyio.move_on_after(min(_PAUSE_S, max(midnight_s, 0.01))):
                 await wake.wait()
             wake = anyio.Event()
             showing = [sink for sink in sinks() if isinstance(sink, StateSink)]
             devices, seen = _touched(outbox, seen)
+            if (now_day := projection.today()) != day:
+                # The zeros of a new day are shown by our own clock; a quiet door sends nothing at midnight.
+                day, devices = now_day, None
             if showing and devices != ():
                 states = await projection.states(devices)
                 for sink in showing:
@@ -45,7 +51,8 @@ async def show_states(
                 for sink in showing:
                     await sink.publish_status(now)
                 last_status, quiet_s = now, 0.0
-            await anyio.sleep(_PAUSE_S)
+            until_midnight_s = (day.end - datetime.now(UTC)).total_seconds()
+            await anyio.sleep(min(_PAUSE_S, max(until_midnight_s, 0.01)))
     finally:
         outbox.unfollow(changed)
 
