@@ -104,9 +104,13 @@ class Faults:
         """Note that it is gone; True when it stood."""
         return self._standing.pop((code, subject), None) is not None
 
-    def clear_subject(self, subject: str, prefixes: tuple[str, ...]) -> bool:
-        """Clear every fault of a subject whose code begins with one of the prefixes."""
-        gone = [key for key in self._standing if key[1] == subject and key[0].startswith(prefixes)]
+    def clear_subject(self, subject: str, prefixes: tuple[str, ...], *, but: str | None = None) -> bool:
+        """Clear every fault of a subject whose code begins with one of the prefixes, all or all ``but`` one."""
+        gone = [
+            key
+            for key in self._standing
+            if key[1] == subject and key[0].startswith(prefixes) and key[0] != but
+        ]
         for key in gone:
             del self._standing[key]
         return bool(gone)

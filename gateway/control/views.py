@@ -116,6 +116,7 @@ def store_facts(conn: sqlite3.Connection) -> dict[str, object]:
     """Give the store's own figures."""
     return {
         "head": reading.head(conn),
+        "received": reading.received(conn),
         "letters": letters.counts(conn),
         "devices": conn.execute("SELECT count(*) FROM devices").fetchone()[0],
     }

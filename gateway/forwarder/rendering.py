@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 from dataclasses import dataclass
+from json.encoder import encode_basestring as quoted
 
 from gateway.outbox import Entry, Flag, rfc3339
 from gateway.sink import Outgoing
@@ -31,9 +32,10 @@ class Rendering:
         late = entry.flags & Flag.LATE or now_ms - entry.received > self.late_after_ms
         time = rfc3339(entry.time)
         head = (
-            f'{{"id":"{entry.id}","revision":{entry.revision},"kind":"{entry.kind}","device":"{entry.device}",'
-            f'"device_seq":{entry.device_seq},"seq":{entry.seq},"gateway":"{self.gateway_id}","time":"{time}",'
-            f'"received_at":"{rfc3339(entry.received)}","late":{"true" if late else "false"},'
+            f'{{"id":{quoted(entry.id)},"revision":{entry.revision},"kind":"{entry.kind}",'
+            f'"device":{quoted(entry.device)},"device_seq":{entry.device_seq},"seq":{entry.seq},'
+            f'"gateway":{quoted(self.gateway_id)},"time":"{time}","received_at":"{rfc3339(entry.received)}",'
+            f'"late":{"true" if late else "false"},'
         )
         if entry.flags & Flag.SUPERSEDED:
             head += '"superseded":true,'

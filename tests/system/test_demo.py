@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -24,7 +25,7 @@ ENDED = re.compile(
 class Demo:
     """One demo as a process; everything it makes lies below one directory, its temporary files too."""
 
-    def __init__(self, directory: Path, *words: str, **how) -> None:
+    def __init__(self, directory: Path, *words: str) -> None:
         self.directory = directory
         (directory / "tmp").mkdir()
         self.process = subprocess.Popen(
@@ -33,7 +34,6 @@ class Demo:
             stderr=subprocess.PIPE,
             text=True,
             env=os.environ | {"TMPDIR": str(directory / "tmp"), "PYTHONUNBUFFERED": "1"},
-            **how,
         )
 
     def until(self, words: str) -> str:
@@ -69,17 +69,21 @@ class Demo:
 def demo(tmp_path):
     started = []
 
-    def start(*words, **how):
-        started.append(Demo(tmp_path / f"demo{len(started)}", *words, **how))
+    # A path so short that the control socket is below it too: who is killed cannot tidy up elsewhere.
+    short = tempfile.TemporaryDirectory(prefix="gwt-", dir="/tmp")
+
+    def start(*words, directory=None):
+        own = Path(short.name) if directory == "short" else tmp_path / f"demo{len(started)}"
+        own.mkdir(exist_ok=True)
+        started.append(Demo(own, *words))
         return started[-1]
 
-    for number in range(3):
-        (tmp_path / f"demo{number}").mkdir()
-    yield start
-    for one in started:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.communicate()
+    with short:
+        yield start
+        for one in started:
+            if one.process.poll() is None:
+                one.process.kill()
+                one.process.communicate()
 
 
 def balanced(out: str) -> list[int]:
@@ -94,7 +98,7 @@ def balanced(out: str) -> list[int]:
 def test_it_ends_by_itself_with_both_brokers(demo):
     """With mosquitto and with iotcore, a short demo with both outages exits 0, balanced, and leaves nothing."""
     both = [
-        demo("--minutes", "0.25", "--plain", "--speed", "4", "--broker", name)
+        demo("--minutes", "0.2", "--plain", "--speed", "4", "--broker", name)
         for name in ("mosquitto", "iotcore")
     ]
     for one in both:
@@ -131,7 +135,7 @@ def test_a_signal_in_the_middle_ends_it_in_order(demo, how):
 
 def test_a_signal_during_an_outage_first_ends_the_outage(demo):
     """Ctrl-C while the broker is away brings it back, so that everything arrives and the status is 0."""
-    one = demo("--plain", "--minutes", "0.5")
+    one = demo("--plain", "--minutes", "0.25")
     one.until("stopped on purpose")
     status, out, err = one.end(signal.SIGINT)
     assert 0 == status, out + err
@@ -141,7 +145,7 @@ def test_a_signal_during_an_outage_first_ends_the_outage(demo):
 
 def test_killed_it_takes_its_children_with_it(demo):
     """A demo that is killed with SIGKILL leaves no gateway and no broker running."""
-    one = demo("--plain", "--calm")
+    one = demo("--plain", "--calm", directory="short")
     one.until("events; broker")
     assert len(one.children()) >= 2
     one.end(signal.SIGKILL)
