@@ -60,7 +60,7 @@ class Client:
         import httpx2  # noqa: PLC0415 - a command that does not need it starts faster
 
         # No TLS on a unix socket; without this the client reads every authority of the system first.
-        transport = httpx2.HTTPTransport(uds=str(self._socket), verify=False)  # noqa: S501
+        transport = httpx2.HTTPTransport(uds=str(self._socket), verify=False)
         return httpx2.Client(
             transport=transport, base_url="http://gateway", timeout=timeout_s, trust_env=False
         )

@@ -107,6 +107,9 @@ class Gateway:
         for name in set(old.sinks) - set(config.sinks):
             self.outbox.dismiss(name)
         self._lines.start(self._tasks, config, self._key)
+        for name, line in self._lines:
+            if name in changed:  # a person changed it: an earlier stop or pause no longer stands
+                line.forwarder.try_now()
         self._tell_restart(old, config)
 
     # Parts of the life
@@ -134,7 +137,7 @@ class Gateway:
         await self.outbox.close()
         with anyio.move_on_after(_WRITER_END_S):
             await writer_ended.wait()
-        log.info("gateway_stopped", received=self.outbox.head)
+        log.info("gateway_stopped", received=self.outbox.received)
 
     def _remember_devices(self) -> None:
         with reading.looking(self.outbox.settings.directory) as conn:

@@ -33,7 +33,7 @@ class Health:
             "name": self.config.gateway.name,
             "version": __version__,
             "config_hash": self.config.hash,
-            "received": self._outbox.head,
+            "received": self._outbox.received,
             "sinks": sinks,
             "faults": [fault.as_json() for fault in self.standing()],
         }
@@ -47,7 +47,7 @@ class Health:
         faults = self.standing()
         health = f"{len(faults)} faults, first: {faults[0].sentence}" if faults else "all well"
         waiting = self.lines.waiting() if self.lines else 0
-        return f"{self._outbox.head} events received, {waiting} waiting; {health}"
+        return f"{self._outbox.received} events received, {waiting} waiting; {health}"
 
     def standing(self) -> list[Fault]:
         """Give the faults, with those that are read off the store's state right now."""

@@ -109,13 +109,14 @@ class Lines:
                 await line.ended.wait()
 
     def _start(self, tasks: TaskGroup, config: Config, name: str, key: str) -> None:
+        section = config.sinks[name]
+        self._outbox.expect(name, section.window)  # also a sink that cannot be used is owed its events
         try:
             sink = composing.sink(config, name, self._states, self._status)
         except (GatewayError, ValueError, OSError) as error:
             self._faults.report("config_rejected", name, f"Sink {name} cannot be used: {error}")
             log.error("sink_unusable", sink=name, reason=str(error))
             return
-        section = config.sinks[name]
         forwarder = Forwarder(
             sink,
             self._outbox,

@@ -9,6 +9,7 @@ import structlog
 
 from gateway.errors import GatewayError
 from gateway.faults import Faults
+from gateway.outbox import StoreDamaged
 from gateway.retry import Backoff
 
 log = structlog.get_logger()
@@ -30,13 +31,16 @@ async def supervise(
 ) -> None:
     """Run a part until it ends by itself; start it again when it dies.
 
-    An essential part that dies ``tries`` times without a steady minute raises `GivingUp`.
+    An essential part that dies ``tries`` times without a steady minute raises `GivingUp`, and so does any
+    part at once that finds the store damaged.
     """
     backoff, rng, attempts = Backoff(base_s=0.2, cap_s=30), random.Random(), 0
     while True:
         started = time.monotonic()
         try:
             await part()
+        except StoreDamaged as damaged:  # only a new start can save what is readable
+            raise GivingUp(str(damaged)) from damaged
         except Exception as died:  # whatever it was, the other parts go on
             log.exception("part_died", part=name)
             attempts = 1 if time.monotonic() - started > _STEADY_S else attempts + 1

@@ -19,7 +19,7 @@ def phrase(status: int) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class AnswerHead:
     """The head of an answer whose length is known."""
 
     raw: bytes
@@ -27,14 +27,14 @@ class Head:
     last: bool  # it says that the connection ends with this answer
 
 
-class Heads:
+class AnswerHeads:
     """Remembers the heads of this second."""
 
     def __init__(self) -> None:
         self._second = 0
-        self._made: dict[tuple[int, bool, tuple[tuple[bytes, bytes], ...]], Head | None] = {}
+        self._made: dict[tuple[int, bool, tuple[tuple[bytes, bytes], ...]], AnswerHead | None] = {}
 
-    def get(self, status: int, headers: Pairs, *, last: bool) -> Head | None:
+    def get(self, status: int, headers: Pairs, *, last: bool) -> AnswerHead | None:
         """Return the head, or None when the answer states no length and h11 has to frame it."""
         second = int(time())
         if second != self._second or len(self._made) >= _KEPT:
@@ -48,7 +48,7 @@ class Heads:
             return made
 
 
-def _make(status: int, headers: Pairs, last: bool, second: int) -> Head | None:
+def _make(status: int, headers: Pairs, last: bool, second: int) -> AnswerHead | None:
     fields = {name.lower(): value for name, value in headers}
     length = fields.get(b"content-length")
     if length is None:
@@ -61,4 +61,4 @@ def _make(status: int, headers: Pairs, last: bool, second: int) -> Head | None:
     raw = h11.Connection(h11.SERVER).send(
         event
     )  # a parser of its own: h11 checks and writes, and that is all
-    return Head(raw, int(length), last or b"close" in fields.get(b"connection", b"").lower())
+    return AnswerHead(raw, int(length), last or b"close" in fields.get(b"connection", b"").lower())

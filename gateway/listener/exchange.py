@@ -3,11 +3,11 @@
 An answer of declared length is written here, head and body in one piece; any other is left to hypercorn.
 """
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import h11
 from hypercorn.protocol.events import Request
-from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
+from hypercorn.protocol.h11 import STREAM_ID
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.typing import (
     ASGIReceiveEvent,
@@ -19,18 +19,18 @@ from hypercorn.typing import (
 )
 from hypercorn.utils import suppress_body
 
-from gateway.listener.answers import Head, Pairs
+from gateway.listener.answers import AnswerHead
+from gateway.listener.head import Head
 from gateway.listener.incoming import Chunked, Declared
-from gateway.listener.link import Link
-from gateway.listener.shared import Shared
+
+if TYPE_CHECKING:
+    from gateway.listener.http11 import Http11
 
 
 class Exchange(HTTPStream):
     """What is known about the request that the connection is at."""
 
-    def __init__(
-        self, protocol: H11Protocol, shared: Shared, link: Link, body: Declared | Chunked, *, lasting: bool
-    ) -> None:
+    def __init__(self, protocol: "Http11", head: Head, body: Declared | Chunked) -> None:
         super().__init__(
             protocol.app,
             protocol.config,
@@ -42,28 +42,32 @@ class Exchange(HTTPStream):
             protocol.stream_send,
             STREAM_ID,
         )
-        self._connection = cast("h11.Connection", protocol.connection)
-        self._shared = shared
-        self._link = link
+        self._protocol = protocol
+        self._shared = protocol.shared
+        self._link = protocol.link
+        self._waits = head.waits
         self._given = False  # the application has the end of the body
         self._fault = 0  # the status for a body that makes no sense
-        self._head: Head | None = None  # of an answer of declared length
+        self._head: AnswerHead | None = None  # of an answer of declared length
         self._held = b""  # the bytes of the head, until there is some body to go with them
         self._owed = 0  # what is missing to the declared length
         self._bodiless = False
         self.body = body
-        self.lasting = lasting  # another request may follow; before the end of the answer: if it wants to
+        self.lasting = (
+            head.lasting
+        )  # another request may follow; before the end of the answer: if it wants to
         self.answered = False  # something of the answer has been sent
         self.whole = False  # the answer is complete
         self.gone = False  # the client has closed, or what it sends makes no sense
         self.hung_up = False  # the application wants no answer
 
-    async def run(self, request: h11.Request, headers: Pairs) -> None:
+    async def run(self, head: Head) -> None:
         """Let hypercorn describe the request to the application, and the application answer it."""
+        request = head.request
         await self.handle(
             Request(
                 stream_id=STREAM_ID,
-                headers=headers,
+                headers=head.headers.copy(),
                 http_version=request.http_version.decode(),
                 method=request.method.decode().upper(),
                 raw_path=request.target,
@@ -112,9 +116,9 @@ class Exchange(HTTPStream):
         """Give the application what has arrived of the body, or wait for more."""
         body = self.body
         if not self.gone and not self._given:
-            if self._connection.they_are_waiting_for_100_continue and not body.arrived:
-                go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
-                await self._link.write(self._connection.send(go_on))
+            if self._waits and not body.arrived:
+                self._waits = False
+                await self._link.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             try:
                 data = await body.read()
             except h11.RemoteProtocolError as fault:
@@ -154,15 +158,16 @@ class Exchange(HTTPStream):
         self.answered = True
         await super().app_send(message)
         self.whole = self.state is ASGIHTTPState.CLOSED
-        self.lasting = self._connection.our_state is h11.DONE
+        self.lasting = self._protocol.connection.our_state is h11.DONE
 
     def _begin(self, message: HTTPResponseStartEvent) -> HTTPResponseStartEvent:
         """Find out who writes this answer, and whether another can follow it."""
         status = message["status"]
         headers = [(name, value) for name, value in message.get("headers", ())]
         self.lasting = self.lasting and self.body.arrived and not self._link.stopping
-        head = self._shared.heads.get(status, headers, last=not self.lasting)
+        head = self._shared.answers.get(status, headers, last=not self.lasting)
         if head is None:
+            self._protocol.catch_up()
             return message if self.lasting else {**message, "headers": [*headers, (b"connection", b"close")]}
         self._head = head
         self._held = head.raw

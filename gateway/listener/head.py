@@ -9,6 +9,8 @@ from gateway.listener.answers import Pairs
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _HOST = re.compile(rb"\nhost[ \t]*:", re.IGNORECASE)
+_KNOWN = 512
+_KNOWN_BYTES = 2048
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 
 
@@ -30,36 +32,53 @@ def mended(head: bytes) -> bytes | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Framing:
-    """Where the request ends, and whether another may follow it."""
+class Head:
+    """The head of a request, parsed and accepted."""
 
-    length: int | None  # None: chunked
-    lasting: bool
+    request: h11.Request
+    headers: Pairs  # names in lower case
+    length: int | None  # of the body; None: chunked
+    lasting: bool  # another request may follow
+    waits: bool  # the client wants to hear 100 Continue before it sends the body
 
 
-def framing(request: h11.Request, headers: Pairs) -> Framing:
-    """Read the framing; raise for what h11 lets pass and we do not."""
+def accepted(request: h11.Request, received: int, limit: int, *, waits: bool) -> Head:
+    """Read the framing; raise for what h11 lets pass and we do not.
+
+    ``received`` bytes have come since the last request; h11 limits a head only while it is incomplete.
+    """
+    headers = [(name.lower(), value) for name, value in request.headers.raw_items()]
     if not request.http_version.startswith(b"1."):
         raise h11.RemoteProtocolError("HTTP/2 is not served", error_status_hint=505)
     if request.method == b"CONNECT":
         raise h11.RemoteProtocolError("this is no proxy", error_status_hint=501)
-    length: int | None = 0
-    declared = chunked = False
-    lasting = request.http_version != b"1.0"
-    for name, value in headers:
-        if name == b"content-length":
-            length, declared = int(value), True
-        elif name == b"transfer-encoding":
-            length, chunked = None, True
-        elif name == b"connection" and b"close" in value.lower():
-            lasting = False
-    if declared and chunked:
+    if received > limit and _size(request.target, headers) > limit:
+        raise h11.RemoteProtocolError("header too large", error_status_hint=431)
+    fields = dict(headers)
+    chunked = b"transfer-encoding" in fields
+    if chunked and b"content-length" in fields:
         # Two opinions on where the body ends: what follows it could be passed off as another request.
         raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding", error_status_hint=400)
-    return Framing(length, lasting)
+    length = None if chunked else int(fields.get(b"content-length", 0))
+    closing = any(name == b"connection" and b"close" in value.lower() for name, value in headers)
+    return Head(request, headers, length, not closing and request.http_version != b"1.0", waits)
 
 
-def limit_size(request: h11.Request, headers: Pairs, limit: int) -> None:
-    """Raise for a head that is too large; h11 limits one only while it is incomplete."""
-    if len(request.target) + sum(len(name) + len(value) + 4 for name, value in headers) > limit:
-        raise h11.RemoteProtocolError("header too large", error_status_hint=431)
+def _size(target: bytes, headers: Pairs) -> int:
+    return len(target) + sum(len(name) + len(value) + 4 for name, value in headers)
+
+
+class KnownHeads:
+    """Heads that h11 has seen: a device sends the same one with push after push, byte for byte."""
+
+    def __init__(self) -> None:
+        self._heads: dict[bytes, Head] = {}
+        self.get = self._heads.get
+
+    def add(self, raw: bytes, head: Head) -> None:
+        """Remember a head, unless it needs a parser of its own."""
+        if head.length is None or head.waits or len(raw) > _KNOWN_BYTES:
+            return
+        if len(self._heads) >= _KNOWN:
+            self._heads.clear()
+        self._heads[raw] = head

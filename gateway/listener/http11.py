@@ -17,9 +17,9 @@ from hypercorn.events import Event, RawData
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.typing import AppWrapper, ConnectionState, H11SendableEvent, TaskGroup
 
-from gateway.listener.answers import Pairs, phrase
+from gateway.listener.answers import phrase
 from gateway.listener.exchange import Exchange
-from gateway.listener.head import framing, limit_size, mended
+from gateway.listener.head import Head, accepted, mended
 from gateway.listener.incoming import Chunked, Declared
 from gateway.listener.link import Link
 from gateway.listener.shared import Shared
@@ -47,20 +47,20 @@ class Http11(H11Protocol):
             server,
             self._transmit,
         )
-        self._shared = shared
-        self._link = link
+        self.shared = shared
+        self.link = link
         self._served = 0
         self._rest = b""  # what has arrived and belongs to no request yet
-        self._behind = b""  # the part of it that h11 has not seen
+        self._behind = b""  # the part of it behind the head, unless h11 has it
+        self._skipped = b""  # the head, while h11 has not seen it
 
     async def serve(self) -> None:
         """Answer request after request."""
         linger = False
         try:
-            while (request := await self._next_request()) is not None:
-                headers = [(name.lower(), value) for name, value in request.headers.raw_items()]
-                exchange = self._admit(request, headers)
-                await exchange.run(request, headers)
+            while (head := await self._next_head()) is not None:
+                exchange = Exchange(self, head, self._body(head))
+                await exchange.run(head)
                 if exchange.error:
                     await self._send_error_response(exchange.error)
                 if not self._next(exchange):
@@ -71,96 +71,117 @@ class Http11(H11Protocol):
             self._refused("tls_on_plain_port" if self._rest.startswith(_TLS) else reason)
             await self._send_error_response(fault.error_status_hint)
             linger = True
-        if self._link.expired and (self._rest or not self._served):
+        if self.link.expired and (self._rest or not self._served):
             self._refused("slow_header" if self._rest else "silent")
-        await self._link.finish(linger=linger)
+        await self.link.finish(linger=linger)
 
     def _refused(self, reason: str) -> None:
-        self._shared.refusals.add(self.client[0] if self.client else "", reason)
+        self.shared.refusals.add(self.client[0] if self.client else "", reason)
 
     # The request
 
-    async def _next_request(self) -> h11.Request | None:
-        """Wait for the next head; None when there will be none."""
-        link = self._link
+    async def _next_head(self) -> Head | None:
+        """Wait for the head of the next request; None when there will be none."""
+        link = self.link
         timed = not self._served  # the first head shares the deadline of its connection
-        event: object = h11.NEED_DATA
-        if self._rest:
-            self._begin(self._rest)
-            event = self._parse()
-        while event is h11.NEED_DATA:
+        head = self._begin() if self._rest else None
+        while head is None:
             link.idle = not self._rest
             if self._rest and not timed:
                 timed = True
-                link.expect_within(self._shared.limits.header_deadline_s)
+                link.expect_within(self.shared.limits.header_deadline_s)
             data = await link.read()
             if not data:
                 return None
             if self._rest:
                 self._rest += data
                 self.connection.receive_data(data)
+                head = self._parse()
             else:
                 self._rest = data.lstrip(b"\r\n")  # old clients end a body with a line break of no account
-                if not self._rest:
-                    continue
-                self._begin(self._rest)
-            event = self._parse()
+                head = self._begin() if self._rest else None
         link.idle = False
         link.expect_nothing()
         self._served += 1
-        return cast("h11.Request", event)
+        return head
 
-    def _begin(self, arrived: bytes) -> None:
-        self.connection = h11.Connection(
-            h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size
-        )
+    def _begin(self) -> Head | None:
+        """Look at the first bytes of a request; None while its head is incomplete."""
+        arrived = self._rest
         end = arrived.find(b"\r\n\r\n") + 4
-        self.connection.receive_data(arrived if end < 4 else arrived[:end])
-        self._behind = b"" if end < 4 else arrived[end:]  # h11 would copy a long body twice
+        if end < 4:
+            self._feed(arrived)
+            return self._parse()
+        raw, self._behind = arrived[:end], arrived[end:]  # h11 would copy a long body twice
+        head = self.shared.known.get(raw)
+        if head is not None:
+            self._skipped = raw
+            return head
+        self._feed(raw)
+        head = self._parse()
+        if head is not None and self._rest is arrived and not self.connection.trailing_data[0]:
+            self.shared.known.add(raw, head)
+        return head
 
-    def _parse(self) -> object:
+    def _feed(self, data: bytes) -> None:
+        limit = self.shared.limits.header_bytes
+        self.connection = h11.Connection(h11.SERVER, max_incomplete_event_size=limit)
+        self.connection.receive_data(data)
+        self._skipped = b""
+
+    def _parse(self) -> Head | None:
+        """Let h11 read the head."""
         try:
-            return self.connection.next_event()
+            event = self.connection.next_event()
         except h11.RemoteProtocolError:
-            head = mended(self._rest)
-            if head is None:
+            better = mended(self._rest)
+            if better is None:
                 raise
-            self._rest = head
-            self._begin(head)
-            return self.connection.next_event()
+            self._rest, self._behind = better, b""
+            self._feed(better)
+            event = self.connection.next_event()
+        if not isinstance(event, h11.Request):
+            return None
+        return accepted(
+            event,
+            len(self._rest),
+            self.shared.limits.header_bytes,
+            waits=self.connection.they_are_waiting_for_100_continue,
+        )
 
-    def _admit(self, request: h11.Request, headers: Pairs) -> Exchange:
-        """Raise for a head that is not acceptable. There is no WebSocket and no HTTP/2 here."""
-        ends = framing(request, headers)
-        if len(self._rest) > self._shared.limits.header_bytes:
-            limit_size(request, headers, self._shared.limits.header_bytes)
-        self._rest = b""
-        body: Declared | Chunked
-        if ends.length is None:
-            if self._behind:
-                self.connection.receive_data(self._behind)
-            body = Chunked(self._link, self.connection)
-        else:
-            body = Declared(self._link, self.connection.trailing_data[0] + self._behind, ends.length)
-        return Exchange(self, self._shared, self._link, body, lasting=ends.lasting)
+    def catch_up(self) -> None:
+        """Show h11 the head that it did not need to see until now."""
+        if self._skipped:
+            self._feed(self._skipped)
+            self.connection.next_event()
+
+    def _body(self, head: Head) -> Declared | Chunked:
+        behind, self._behind, self._rest = self._behind, b"", b""
+        if head.length is None:
+            if behind:
+                self.connection.receive_data(behind)
+            return Chunked(self.link, self.connection)
+        if not self._skipped:
+            behind = self.connection.trailing_data[0] + behind
+        return Declared(self.link, behind, head.length)
 
     def _next(self, exchange: Exchange) -> bool:
         """Make ready for the next request, if there can be one."""
         if exchange.body.arrived:
             exchange.body.skip()
-        if not exchange.again or self._link.stopping:
+        if not exchange.again or self.link.stopping:
             return False
         self._rest = exchange.body.rest.lstrip(b"\r\n")
-        self._link.expect_within(self._shared.limits.keep_alive_s)
+        self.link.expect_within(self.shared.limits.keep_alive_s)
         return True
 
     async def _maybe_recycle(self) -> None:
         """Leave it to `_next`, when the application is done."""
 
     async def _send_error_response(self, status_code: int) -> None:
-        head = self._shared.heads.get(status_code, [(b"content-length", b"0")], last=True)
+        head = self.shared.answers.get(status_code, [(b"content-length", b"0")], last=True)
         if head is not None:
-            await self._link.write(head.raw)
+            await self.link.write(head.raw)
 
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
         if isinstance(event, h11.Response | h11.InformationalResponse):
@@ -169,4 +190,4 @@ class Http11(H11Protocol):
 
     async def _transmit(self, event: Event) -> None:
         if isinstance(event, RawData) and event.data:
-            await self._link.write(event.data)
+            await self.link.write(event.data)

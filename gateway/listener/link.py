@@ -149,4 +149,5 @@ class Link(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._transport.abort()
+        if not self._lost.is_set():  # asyncio's transport does not always bear it
+            self._transport.abort()

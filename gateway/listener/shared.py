@@ -8,7 +8,8 @@ from typing import Any
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 
-from gateway.listener.answers import Heads
+from gateway.listener.answers import AnswerHeads
+from gateway.listener.head import KnownHeads
 from gateway.listener.limits import Limits, Refusals
 
 App = Callable[[Any, Any, Any], Awaitable[None]]  # ASGI
@@ -24,7 +25,8 @@ class Shared:
     log: Logger
     config: Config = field(default_factory=Config)
     context: WorkerContext = field(default_factory=lambda: WorkerContext(None))
-    heads: Heads = field(default_factory=Heads)
+    answers: AnswerHeads = field(default_factory=AnswerHeads)
+    known: KnownHeads = field(default_factory=KnownHeads)
     in_flight: int = 0
 
     def __post_init__(self) -> None:

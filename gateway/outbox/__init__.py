@@ -1,12 +1,14 @@
 """The durable log between sources and sinks, and everything that is kept with it."""
 
 from gateway.outbox.appending import Appended
+from gateway.outbox.damage import StoreDamaged
 from gateway.outbox.entry import Drafting, Entry, Flag, milliseconds, rfc3339, site_zone
 from gateway.outbox.housekeeping import Housekeeper
 from gateway.outbox.letters import Bounds, Letter
 from gateway.outbox.positions import Arrears, Position
 from gateway.outbox.reading import LogReader
-from gateway.outbox.store import Outbox, Settings
+from gateway.outbox.settings import Settings
+from gateway.outbox.store import Outbox
 
 __all__ = [
     "Appended",
@@ -21,6 +23,7 @@ __all__ = [
     "Outbox",
     "Position",
     "Settings",
+    "StoreDamaged",
     "milliseconds",
     "rfc3339",
     "site_zone",

@@ -8,16 +8,18 @@ its content is in the log.
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.outbox import statements
 from gateway.outbox.devices import Book, Page
-from gateway.outbox.entry import Draft, Entry, Flag, earlier_tallies
+from gateway.outbox.entry import Draft, Entry, Flag, day_of, earlier_tallies, same_statement
 
-_MAX_TIES = (
-    64  # different statements with one revision; what a broken device sends beyond that counts as repeated
-)
+_MAX_TIES = 64  # different statements with one number; what a broken device sends beyond counts as repeated
+_OUT_OF_TALLY = Flag.SUPERSEDED | Flag.UNTALLIED
+
+Amounts = dict[tuple[str, str, str], int]  # by device, day and measure
+Newest = tuple[int, int, str, str, int, str]  # a row of statements.NEWEST_OF_ID
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Appender:
         self.head = head  # the last seq given out; contiguous while the daemon runs
         self.committed = head
         self._entries: list[Entry] = []
-        self._moves: dict[tuple[str, str, str], int] = {}
+        self._moves: Amounts = {}
 
     def append(self, drafts: Sequence[Draft], path: str) -> Appended:
         """Add what is new of one push."""
@@ -51,55 +53,58 @@ class Appender:
         return Appended(new, len(drafts) - new, before + 1 if new else None)
 
     def _append_one(self, draft: Draft, page: Page) -> int:
-        earlier = self._conn.execute(statements.NEWEST_OF_ID, (draft.id,)).fetchone()
-        revision, flags = draft.revision, draft.flags
+        flags = draft.flags
         if self._book.delayed(page, draft):
             flags |= Flag.LATE
-        before: dict[str, int] = {}
-        if earlier is not None:
-            free = self._free_revision(draft, earlier)
+        newest: Newest | None = self._conn.execute(statements.NEWEST_OF_ID, (draft.id,)).fetchone()
+        revision = draft.revision
+        if newest is not None:
+            free = self._free_number(draft, newest[0])
             if free is None:
                 page.duplicates += 1
                 return 0
             revision = free
-            if earlier[0] > revision:
-                flags |= Flag.SUPERSEDED
-            elif earlier[4] & Flag.UNTALLIED:
-                flags |= Flag.UNTALLIED
-            else:
-                before = earlier_tallies(earlier[1], earlier[2])
-        elif draft.kind == "count" and draft.time <= page.pruned:
-            flags |= Flag.UNTALLIED
+            if revision > draft.revision:
+                flags |= Flag.TIED
+        flags |= _standing(draft, page, revision, newest)
         self.head += 1
         page.events += 1
         page.repaired += draft.repaired
         self._insert(draft, page, revision, flags)
-        if not flags & (Flag.SUPERSEDED | Flag.UNTALLIED):
-            self._tally(draft, before)
+        if not flags & _OUT_OF_TALLY:
+            self._tally(draft, newest)
         if not flags & Flag.SUPERSEDED:
-            self._book.newest(page, draft)
+            self._book.newest(page, draft, late=bool(flags & Flag.LATE))
         return 1
 
-    def _free_revision(self, draft: Draft, newest: tuple[int, str, str, str | None, int]) -> int | None:
-        """Find the number for a statement about a known fact; None when it is already in the log."""
-        revision = draft.revision
-        if revision > newest[0]:
-            return revision
-        for _ in range(_MAX_TIES):
-            known = (
-                newest[2:4]
-                if revision == newest[0]
-                else self._conn.execute(statements.ONE_REVISION, (draft.id, revision)).fetchone()
-            )
+    def _free_number(self, draft: Draft, newest: int) -> int | None:
+        """Find the number for a statement about a known fact; None when it is already in the log.
+
+        Upwards lie the statements that came with the same number, in the order of arrival. Where they
+        meet a number that the device gave itself, it has said something newer since: the statement is
+        history and takes a number below its own.
+        """
+        stated = draft.revision
+        if stated > newest:
+            return stated
+        for number in range(stated, stated + _MAX_TIES):
+            known = self._conn.execute(statements.ONE_REVISION, (draft.id, number)).fetchone()
             if known is None:
-                return revision
-            if known == (draft.body, draft.personal):
+                return number
+            if _same(draft, known):
                 return None
-            revision += 1
+            if number > stated and not known[2] & Flag.TIED:
+                break
+        for number in range(stated - 1, max(stated - _MAX_TIES, -1), -1):
+            known = self._conn.execute(statements.ONE_REVISION, (draft.id, number)).fetchone()
+            if known is None:
+                return number
+            if _same(draft, known):
+                return None
         return None
 
     def _insert(self, draft: Draft, page: Page, revision: int, flags: int) -> None:
-        entry = Entry(
+        row = (
             self.head,
             draft.id,
             revision,
@@ -108,36 +113,29 @@ class Appender:
             page.events,
             draft.time,
             draft.received,
-            int(flags),
+            flags,
             draft.body,
             draft.personal,
         )
-        self._conn.execute(
-            statements.INSERT_EVENT,
-            (
-                entry.seq,
-                entry.id,
-                revision,
-                entry.kind,
-                entry.device,
-                entry.device_seq,
-                entry.time,
-                entry.received,
-                entry.flags,
-                entry.body,
-                entry.personal,
-            ),
-        )
-        self._entries.append(entry)
+        self._conn.execute(statements.INSERT_EVENT, row)
+        self._entries.append(Entry(*row))
 
-    def _tally(self, draft: Draft, before: dict[str, int]) -> None:
-        for measure in draft.tallies.keys() | before.keys():
-            key = (draft.device.id, draft.day, measure)
-            self._moves[key] = (
-                self._moves.get(key, 0) + draft.tallies.get(measure, 0) - before.get(measure, 0)
-            )
+    def _tally(self, draft: Draft, replaced: Newest | None) -> None:
+        """Add the statement and take back the one that it replaces, each on its own device and day."""
+        if replaced is not None:
+            _, _, kind, device, time, body = replaced
+            day = day_of(time, draft.zone)
+            for measure, amount in earlier_tallies(kind, body).items():
+                self._move(device, day, measure, -amount)
+        day = day_of(draft.time, draft.zone)
+        for measure, amount in draft.tallies.items():
+            self._move(draft.device.id, day, measure, amount)
 
-    def write(self) -> Iterable[Entry]:
+    def _move(self, device: str, day: str, measure: str, amount: int) -> None:
+        key = (device, day, measure)
+        self._moves[key] = self._moves.get(key, 0) + amount
+
+    def write(self) -> Sequence[Entry]:
         """Write tallies and book; give the entries of this transaction for those who follow the log."""
         # Zeros are written too: a day of zeros is not a day without data.
         moves = [(*key, amount) for key, amount in self._moves.items()]
@@ -158,3 +156,18 @@ class Appender:
         self._entries.clear()
         self._moves.clear()
         self._book.forget()
+
+
+def _standing(draft: Draft, page: Page, revision: int, newest: Newest | None) -> int:
+    """Say whether a statement counts: not behind a newer one, nor where a newer one may have left the log."""
+    if newest is None:
+        pruned = draft.time <= page.pruned and draft.kind != "heartbeat"
+        return Flag.UNTALLIED if pruned else 0
+    if newest[0] > revision:
+        return Flag.SUPERSEDED
+    # Without the newest that counted nobody knows what would have to be taken back.
+    return Flag.UNTALLIED if newest[1] & _OUT_OF_TALLY else 0
+
+
+def _same(draft: Draft, known: tuple[str, str | None, int]) -> bool:
+    return draft.personal == known[1] and same_statement(draft.body, known[0])

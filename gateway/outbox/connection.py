@@ -23,6 +23,15 @@ def open_writer(path: Path, *, max_bytes: int) -> sqlite3.Connection:
     """
     # isolation_level None: no hidden transactions; whoever writes says BEGIN.
     conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        _set_up(conn, path.parent, max_bytes)
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+
+def _set_up(conn: sqlite3.Connection, directory: Path, max_bytes: int) -> None:
     conn.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
     conn.execute("PRAGMA journal_mode=WAL")
     conn.execute("PRAGMA synchronous=FULL")
@@ -32,18 +41,17 @@ def open_writer(path: Path, *, max_bytes: int) -> sqlite3.Connection:
     conn.execute(f"PRAGMA max_page_count={max(max_bytes // PAGE_BYTES, 64)}")
     mode = conn.execute("PRAGMA journal_mode").fetchone()[0]
     synchronous = conn.execute("PRAGMA synchronous").fetchone()[0]
-    if mode != "wal" or synchronous != 2:
-        conn.close()
+    if (mode, synchronous) != ("wal", 2):
         raise StoreUnavailable(
-            f"The file system of {path.parent} cannot hold the store safely (journal {mode}, sync {synchronous}): "
+            f"The file system of {directory} cannot hold the store safely (journal {mode}, sync {synchronous}): "
             "use a local disk with ext4 or similar."
         )
-    return conn
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
     """Open a connection that cannot write, for forwarders, pages and commands."""
-    conn = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
+    uri = f"{path.absolute().as_uri()}?mode=ro"  # quoted: a path may hold what means something in an address
+    conn = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     conn.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
     conn.execute("PRAGMA query_only=1")
     return conn

@@ -5,14 +5,16 @@ in the same transaction as their events. A failed transaction forgets the memory
 """
 
 import sqlite3
+import time
 from collections import OrderedDict
 from dataclasses import dataclass, field, fields
 
 from gateway.event import Device
 from gateway.outbox import statements
-from gateway.outbox.entry import Draft, dumps
+from gateway.outbox.entry import Draft
 
 _MAX_CACHED = 5_000
+_STATED = ("serial", "mac", "label", "site", "address", "firmware", "hardware", "utc_offset_min")
 _AGREE_MS = 30_000
 _AGREE_PUSHES = 10
 _AGREE_SPAN_MS = 120_000
@@ -20,18 +22,20 @@ _AGREE_SPAN_MS = 120_000
 
 @dataclass(slots=True)
 class Doubt:
-    """A clock that may have been set back: pushes that agree on another offset."""
+    """A clock that may have been set: pushes in a row that agree on another offset."""
 
     offset: int = 0
     since: int = 0
+    last: int = 0
     pushes: int = 0
 
     def agrees(self, offset: int, received: int) -> bool:
-        """Add a push; True when enough of them agree for long enough."""
-        if self.pushes and abs(offset - self.offset) < _AGREE_MS:
-            self.pushes += 1
-        else:
+        """Add what a push says; True when enough pushes agree for long enough."""
+        if not self.pushes or abs(offset - self.offset) >= _AGREE_MS:
             self.offset, self.since, self.pushes = offset, received, 1
+        elif received != self.last:  # the many events of one push are one opinion
+            self.pushes += 1
+        self.last = received
         return self.pushes >= _AGREE_PUSHES and received - self.since >= _AGREE_SPAN_MS
 
 
@@ -81,50 +85,59 @@ class Book:
                 page = Page(id=device.id, source=device.source, first_seen=received, last_seen=received)
             else:
                 page = Page(**dict(zip((c[0] for c in cursor.description), row, strict=True)))
+            self._evict()
             self._pages[device.id] = page
-            if len(self._pages) > _MAX_CACHED:
-                self._evict()
         return page
 
     def seen(self, page: Page, draft: Draft, path: str) -> None:
         """Note one accepted or repeated push of a device."""
         device = draft.device
-        for name in ("serial", "mac", "label", "site", "address", "firmware", "hardware", "utc_offset_min"):
+        for name in _STATED:
             stated = getattr(device, name)
             if stated is not None:
                 setattr(page, name, stated)
         page.path = path
-        page.last_seen = max(page.last_seen, draft.received)
+        # A letter that is read again came long ago; but what lies ahead of us was noted by a wrong clock of ours.
+        if page.last_seen < draft.received or page.last_seen > time.time() * 1000:
+            page.last_seen = draft.received
         page.last_kind = draft.kind
         self._dirty[page.id] = page
 
     def delayed(self, page: Page, draft: Draft) -> bool:
         """Say whether a push waited on its way, and keep the measure of the device's clock.
 
-        A push that is much older than the device's clock explains has waited. A clock that was set back
-        looks the same for one push, but then many pushes over some minutes agree with each other, which
-        a replay never does: its old pushes come faster than they happened.
+        Nothing arrives before it was sent, so the clock is told by the pushes that came fastest. One that
+        is much older than that clock explains has waited. A clock that was set looks the same for one
+        push, but then many pushes in a row, over some minutes, agree with each other. Those of a replay
+        do not: they come faster than they happened, or with live ones between them. A single date out of
+        the far future has nobody to agree with either, so it does not make everything after it late.
         """
         offset = draft.stated - draft.received
         known = page.clock_offset_ms
         if known is None:
             # Without a time of transmission an old record may be a replay: it is late until others agree with it.
             late = draft.sent is None and offset < -draft.late_limit
-            page.clock_offset_ms = None if late else offset
-        elif offset >= known - draft.late_limit:
-            late = False
-            page.clock_offset_ms = offset
+            trusted = not late
         else:
-            late = True
-        if late and page.doubt.agrees(offset, draft.received):
+            late = offset < known - draft.late_limit
+            trusted = known <= offset <= known + draft.late_limit
+        if trusted:
+            page.clock_offset_ms = offset
+            page.doubt.pushes = 0
+        elif page.doubt.agrees(offset, draft.received):
             page.clock_offset_ms, late = offset, False
         return late
 
-    def newest(self, page: Page, draft: Draft) -> None:
+    def newest(self, page: Page, draft: Draft, *, late: bool) -> None:
         """Keep the newest fact: state never goes back to an older one."""
-        if draft.kind != "heartbeat" and (page.newest is None or draft.time >= page.newest):
+        if draft.kind == "heartbeat":
+            return
+        known = page.newest
+        # A fact from the future was stated by a wrong clock: it must not stand for years.
+        ahead_of_us = known is not None and known > draft.received and not late
+        if known is None or draft.time >= known or ahead_of_us:
             page.newest = draft.time
-            page.newest_data = dumps(draft.data)
+            page.newest_data = draft.data
 
     def write(self) -> None:
         """Write the pages that changed, inside the running transaction."""
@@ -132,16 +145,23 @@ class Book:
             self._conn.executemany(statements.PUT_DEVICE, [_row(page) for page in self._dirty.values()])
             self._dirty.clear()
 
+    def read_pruned(self) -> None:
+        """Take over how far back facts are gone: retention writes it, and it alone."""
+        for device, pruned in self._conn.execute("SELECT id, pruned FROM devices"):
+            page = self._pages.get(device)
+            if page is not None:
+                page.pruned = pruned
+
     def forget(self) -> None:
-        """Drop what is in memory: the transaction that it belonged to was rolled back, or the rows changed."""
+        """Drop what is in memory: the transaction that it belonged to was rolled back."""
         self._pages.clear()
         self._dirty.clear()
 
     def _evict(self) -> None:
-        for known in list(self._pages):
-            if known not in self._dirty:
+        if len(self._pages) >= _MAX_CACHED:
+            known = next((known for known in self._pages if known not in self._dirty), None)
+            if known is not None:
                 del self._pages[known]
-                return
 
 
 _COLUMNS = tuple(column.name for column in fields(Page) if column.name != "doubt")

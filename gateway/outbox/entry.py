@@ -2,21 +2,28 @@
 
 import json
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
-from enum import IntFlag
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Final
 
 from gateway.errors import Unreadable
 from gateway.event import Device, Event, Json, Kind, tallies
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+_EXACT = 2**53  # up to here every JSON reader keeps a whole number exactly
 
-class Flag(IntFlag):
-    """What the gateway knows about an entry beside its content."""
 
-    LATE = 1  # came to the gateway after its time
-    SUPERSEDED = 2  # came after a newer revision of the same fact; it is history only
-    UNTALLIED = 4  # so old that its earlier revisions may have left the log: it did not move the tallies
+class Flag:
+    """What the gateway knows about an entry beside its content; plain numbers, they are tested per event."""
+
+    LATE: Final = 1  # came to the gateway after its time
+    SUPERSEDED: Final = 2  # came after a newer revision of the same fact; it is history only
+    UNTALLIED: Final = (
+        4  # so old that its earlier revisions may have left the log: it did not move the tallies
+    )
+    TIED: Final = 8  # took the next free revision, because the device had given its own number twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +43,9 @@ class Draft:
     repaired: bool
     body: str
     personal: str | None
-    day: str  # the site's day that the fact belongs to, YYYY-MM-DD
+    zone: tzinfo  # the site's, in which its days are counted
     tallies: Mapping[str, int]
-    data: Mapping[str, Json]
+    data: str  # the part of the body that the device's state shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +66,19 @@ class Entry:
 
 
 def milliseconds(instant: datetime) -> int:
-    """Express an aware datetime as whole milliseconds since 1970."""
-    return round(instant.timestamp() * 1000)
+    """Express an aware datetime as whole milliseconds since 1970, rounded down."""
+    return (instant - _EPOCH) // _MS
 
 
 def rfc3339(ms: int) -> str:
     """Write milliseconds since 1970 the one way we write instants: UTC, milliseconds, Z."""
-    return f"{datetime.fromtimestamp(ms // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
+    seconds, rest = divmod(ms, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest:03d}Z"
+
+
+def day_of(ms: int, zone: tzinfo) -> str:
+    """Name the site's day of an instant, YYYY-MM-DD."""
+    return datetime.fromtimestamp(ms / 1000, zone).date().isoformat()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,37 +90,48 @@ class Drafting:
     late_after_count_ms: int = 1_800_000
 
     def draft(self, event: Event, received_at: datetime) -> Draft:
-        """Compute what the log keeps of an event."""
-        received = milliseconds(received_at)
+        """Compute what the log keeps of an event, or raise `Unreadable` for what it could not give back."""
+        try:
+            return self._draft(event, milliseconds(received_at))
+        except (ValueError, OverflowError) as error:
+            raise Unreadable(f"the event cannot be kept: {error}") from error
+
+    def _draft(self, event: Event, received: int) -> Draft:
+        time = milliseconds(event.time)
         sent = None if event.sent_at is None else milliseconds(event.sent_at)
-        over = milliseconds(event.end or event.time)
+        over = time if event.end is None else milliseconds(event.end)
         limit = self.late_after_count_ms if event.kind == Kind.COUNT else self.late_after_ms
-        body: dict[str, Json] = {"source": event.device.source}
+        head: dict[str, Json] = {"source": event.device.source}
         if event.end is not None:
-            body["end"] = rfc3339(milliseconds(event.end))
+            head["end"] = rfc3339(over)
         if sent is not None:
-            body["sent_at"] = rfc3339(sent)
-        body["zone_rule"] = event.zone_rule
+            head["sent_at"] = rfc3339(sent)
+        head["zone_rule"] = event.zone_rule
         if event.repaired:
-            body["repaired"] = True
-        body["data"] = event.data
+            head["repaired"] = True
+        data = dumps(event.data)
+        body = f'{dumps(head)[:-1]},"data":{data}}}'
+        personal = dumps(event.personal) if event.personal else None
+        added = dict(tallies(event.kind, event.data))
+        _check(event, [body, personal], [event.revision, *added.values()])
+        day_of(time, self.zone)  # a day that has no name is found here and not inside a transaction
         return Draft(
             id=event.id,
             revision=event.revision,
             kind=event.kind,
             device=event.device,
-            time=milliseconds(event.time),
+            time=time,
             received=received,
             sent=sent,
             stated=over if sent is None else sent,
             late_limit=limit,
             flags=Flag.LATE if sent is not None and sent - over > limit else 0,
             repaired=event.repaired,
-            body=_storable(dumps(body)),
-            personal=dumps(event.personal) if event.personal else None,
-            day=event.time.astimezone(self.zone).strftime("%Y-%m-%d"),
-            tallies=dict(tallies(event.kind, event.data)),
-            data=event.data,
+            body=body,
+            personal=personal,
+            zone=self.zone,
+            tallies=added,
+            data=data,
         )
 
 
@@ -116,18 +140,38 @@ def dumps(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _storable(text: str) -> str:
-    """Refuse what SQLite could not write: half a character pair, which JSON can state."""
+def _check(event: Event, texts: Sequence[str | None], numbers: Sequence[int]) -> None:
+    """Refuse what SQLite could not write: half a character pair, which JSON can state, and endless numbers."""
+    device = event.device
+    names = (
+        device.id,
+        device.serial,
+        device.mac,
+        device.label,
+        device.site,
+        device.firmware,
+        device.hardware,
+    )
     try:
-        text.encode()
+        "".join(text for text in (event.id, *names, *texts) if text).encode()
     except UnicodeEncodeError as error:
         raise Unreadable("a text holds half a character (a lone surrogate)") from error
-    return text
+    if not all(-_EXACT < number < _EXACT for number in (*numbers, device.utc_offset_min or 0)):
+        raise Unreadable("a number in it is too large to be kept exactly")
 
 
 def earlier_tallies(kind: str, body: str) -> dict[str, int]:
     """Read what an entry of the log had added to its day."""
     return dict(tallies(kind, json.loads(body)["data"]))
+
+
+def same_statement(one: str, other: str) -> bool:
+    """Say whether two bodies state the same, however often and with whatever repair they were sent."""
+    return one == other or _stated(one) == _stated(other)
+
+
+def _stated(body: str) -> dict[str, Json]:
+    return {name: value for name, value in json.loads(body).items() if name not in ("sent_at", "repaired")}
 
 
 def site_zone(name: str | None) -> tzinfo:

@@ -12,6 +12,7 @@ from gateway.outbox.retention import Removed, Retained
 from gateway.outbox.store import Outbox
 
 _ROUND_S = 30.0
+_PAUSE_S = 1.0  # when nothing can be removed, asking more often does not help
 _DAY_MS = 86_400_000
 
 
@@ -24,53 +25,48 @@ class Housekeeper:
         self.removed_owed = 0  # no sink will get these; each sink's account says how many of them it misses
 
     async def run(self) -> None:
-        """Tidy up for ever, at once when the store is short of room."""
+        """Tidy up for ever, soon when the store is short of room."""
+        await self._outbox.check_whole()
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._outbox.pressed.wait(), _ROUND_S)
             self._outbox.pressed.clear()
-            try:
+            # When the disk is in trouble the writer says so, and the next round tries again.
+            with contextlib.suppress(StoreUnavailable):
                 await self.tidy()
-            except StoreUnavailable:
-                # The disk is in trouble; the writer says so, and the next round tries again.
-                await asyncio.sleep(1)
+            await asyncio.sleep(_PAUSE_S)
 
     async def tidy(self) -> None:
         """Do one round."""
-        cutoff = milliseconds(datetime.now(UTC)) - int(self._outbox.settings.keep_days * _DAY_MS)
+        now = milliseconds(datetime.now(UTC))
+        cutoff = now - int(self._outbox.settings.keep_days * _DAY_MS)
 
         def old(conn: sqlite3.Connection, retained: Retained) -> Removed:
-            return retention.remove_old(conn, settled_up_to=retained.settled_up_to, received_before=cutoff)
+            return retention.remove_old(
+                conn, settled_up_to=retained.settled_up_to, received_before=cutoff, now=now
+            )
 
-        removed = retention.STEP_ROWS
-        while removed == retention.STEP_ROWS:
-            removed = (await self._outbox.remove(old)).settled
-            self.removed_settled += removed
+        while (rows := (await self._outbox.remove(old)).rows) == retention.STEP_ROWS:
+            self.removed_settled += rows
+        self.removed_settled += rows
         await self._make_room()
 
     async def _make_room(self) -> None:
-        """Remove step by step until there is room. A full disk is not helped: pages go back to the store only."""
-        after: int | None = 0
-        while self._outbox.look().shortage and not self._outbox.space.disk_short:
+        """Remove step by step until there is room again. A full disk is not helped: pages stay the store's."""
 
-            def settled(
-                conn: sqlite3.Connection, retained: Retained, at: int = after or 0
-            ) -> tuple[Removed, int | None]:
-                return retention.remove_settled(
-                    conn, settled_up_to=retained.settled_up_to, heartbeats_from=at
-                )
+        def settled(conn: sqlite3.Connection, retained: Retained) -> Removed:
+            return retention.remove_settled(conn, settled_up_to=retained.settled_up_to)
 
-            removed, goes_on = await self._outbox.remove(settled)
-            self.removed_settled += removed.settled
-            if goes_on is None and not removed.settled and not await self._give_up_owed():
-                return
-            after = 2**62 if goes_on is None else goes_on  # the search for heartbeats is done once a round
+        def owed(conn: sqlite3.Connection, retained: Retained) -> Removed:
+            return retention.remove_owed(conn, keep=retained.on_their_way)
 
-    async def _give_up_owed(self) -> bool:
-        if self._outbox.settings.when_full != "drop_oldest":
-            return False
-        removed = await self._outbox.remove(
-            lambda conn, retained: retention.remove_owed(conn, keep=retained.on_their_way)
-        )
-        self.removed_owed += removed.owed
-        return removed.owed > 0
+        while self._outbox.look().pressure:
+            rows = (await self._outbox.remove(settled)).rows
+            self.removed_settled += rows
+            if not rows:
+                if self._outbox.settings.when_full != "drop_oldest":
+                    return
+                rows = (await self._outbox.remove(owed)).rows
+                self.removed_owed += rows
+                if not rows:
+                    return

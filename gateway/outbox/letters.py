@@ -1,7 +1,7 @@
 """Letters: what could not be read, adopted or delivered, kept for a person with the reason.
 
-Bounded per sender and in all. When a bound is hit the sender's own oldest parse letters go first, so that
-a noisy sender never pushes out somebody else's; events that a sink rejected are never removed to make room.
+Bounded per sender and in all. When a bound is hit the oldest letters of the noisiest sender go, so that it
+never pushes out somebody else's; events that a sink rejected are never removed to make room.
 """
 
 import json
@@ -42,23 +42,32 @@ class Bounds:
     total_bytes: int = 50 * 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A body that could not be read, as it came in, to be kept as a letter."""
+
+    stage: str
+    sender: str
+    reason: str
+    received: int  # ms
+    head: Mapping[str, object]
+    body: bytes
+
+
 _COLUMNS = "number, stage, sink, sender, reason, received, retry, head, body"
+_BODIES = "FROM letters WHERE stage IN ('parse', 'adopt')"  # the other letters hold events, not bodies
 
 
-def add_parse(
-    conn: sqlite3.Connection,
-    *,
-    stage: str,
-    sender: str,
-    reason: str,
-    received: int,
-    head: Mapping[str, object],
-    body: bytes,
-    bounds: Bounds,
-) -> int:
-    """Keep a body that could not be read; give how many older letters had to go for it."""
-    removed = _make_room(conn, sender, len(body), bounds)
-    conn.execute(statements.ADD_LETTER, (stage, "", sender, reason, received, dumps(head), body))
+def add_body(conn: sqlite3.Connection, letter: Body, bounds: Bounds) -> int:
+    """Keep a body; give how many older letters had to go for it."""
+    share = bounds.total_bytes // 4  # one sender never takes more than a quarter of the space
+    body, head = letter.body, dict(letter.head)
+    if len(body) > share:
+        body, head["cut"] = body[:share], True
+    removed = _make_room_for_sender(conn, letter.sender, len(body), share, bounds.per_sender)
+    removed += _make_room(conn, len(body), bounds)
+    row = (letter.stage, "", letter.sender, letter.reason, letter.received, dumps(head), body)
+    conn.execute(statements.ADD_LETTER, row)
     return removed
 
 
@@ -69,41 +78,32 @@ def add_rejected(conn: sqlite3.Connection, sink: str, entry: Entry, reason: str,
     )
 
 
-def _make_room(conn: sqlite3.Connection, sender: str, size: int, bounds: Bounds) -> int:
-    mine = conn.execute(
-        "SELECT count(*), coalesce(sum(length(body)), 0) FROM letters WHERE stage = 'parse' AND sender = ?",
-        (sender,),
-    ).fetchone()
-    total = conn.execute(
-        "SELECT count(*), coalesce(sum(length(body)), 0) FROM letters WHERE stage = 'parse'"
-    ).fetchone()
-    share = bounds.total_bytes // 4  # one sender never takes more than a quarter of the space
-    removed = 0
-    if mine[0] >= bounds.per_sender or mine[1] + size > share:
-        removed += _remove_oldest(conn, mine[0] - bounds.per_sender + 1, mine[1] + size - share, sender)
-    if total[0] - removed >= bounds.in_all or total[1] + size > bounds.total_bytes:
-        loudest = conn.execute(
-            "SELECT sender FROM letters WHERE stage = 'parse' GROUP BY sender ORDER BY count(*) DESC, sum(length(body)) DESC"
-        ).fetchone()[0]
-        removed += _remove_oldest(
-            conn, total[0] - removed - bounds.in_all + 1, total[1] + size - bounds.total_bytes, loudest
-        )
-    return removed
-
-
-def _remove_oldest(conn: sqlite3.Connection, count: int, size: int, sender: str) -> int:
-    removed = freed = 0
+def _make_room_for_sender(conn: sqlite3.Connection, sender: str, size: int, share: int, most: int) -> int:
+    """Remove a sender's oldest until its new one fits into its own bounds."""
     rows = conn.execute(
-        "SELECT number, length(body) FROM letters WHERE stage = 'parse' AND sender = ? ORDER BY number",
-        (sender,),
+        f"SELECT number, length(body) {_BODIES} AND sender = ? ORDER BY number", (sender,)
     ).fetchall()
-    for number, length in rows:
-        if removed >= count and freed >= size:
-            break
-        conn.execute("DELETE FROM letters WHERE number = ?", (number,))
+    taken, removed = sum(length for _, length in rows), 0
+    while rows[removed:] and (len(rows) - removed >= most or taken + size > share):
+        conn.execute("DELETE FROM letters WHERE number = ?", (rows[removed][0],))
+        taken -= rows[removed][1]
         removed += 1
-        freed += length
     return removed
+
+
+def _make_room(conn: sqlite3.Connection, size: int, bounds: Bounds) -> int:
+    """Remove the oldest of whoever takes the most, until one more fits into the bounds of all."""
+    removed = 0
+    while True:
+        count, taken = conn.execute(f"SELECT count(*), coalesce(sum(length(body)), 0) {_BODIES}").fetchone()
+        too_many = count >= bounds.in_all
+        if not count or not (too_many or taken + size > bounds.total_bytes):
+            return removed
+        most = "count(*)" if too_many else "sum(length(body))"
+        conn.execute(
+            f"DELETE FROM letters WHERE number = (SELECT min(number) {_BODIES} GROUP BY sender ORDER BY {most} DESC)"
+        )
+        removed += 1
 
 
 def find(

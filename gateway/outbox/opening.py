@@ -4,19 +4,53 @@ import fcntl
 import os
 import secrets
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.errors import StoreUnavailable
-from gateway.outbox import connection, salvage, statements
+from gateway.outbox import connection, damage, salvage, schema, statements
+from gateway.outbox.salvage import Salvaged
+
+# A full check reads the whole file; above this size (some seconds on a slow card) it runs after the start.
+CHECK_AT_START_BYTES = 128 * 1024 * 1024
 
 
-def open_directory(
-    directory: Path, max_bytes: int
-) -> tuple[sqlite3.Connection, int, salvage.Salvaged | None]:
-    """Open the store for writing; give the connection, the lock, and what was saved if it was damaged.
+@dataclass(slots=True)
+class Opened:
+    """An open store: nobody else has it until it is released."""
+
+    conn: sqlite3.Connection
+    gauge: sqlite3.Connection  # looks at the room from the event loop, never waits for a sync
+    lock: int
+    salvaged: Salvaged | None
+    unchecked: bool
+
+    def release(self) -> None:
+        """Let go of the files; the last connection to go folds the WAL back."""
+        self.gauge.close()
+        self.conn.close()
+        os.close(self.lock)
+
+
+def open_directory(directory: Path, max_bytes: int) -> Opened:
+    """Open the store for writing; a damaged one is replaced by what can be read of it.
 
     Raises `StoreUnavailable` when the directory cannot be used or another gateway uses it.
     """
+    lock = _lock(directory)
+    try:
+        return _open(directory, max_bytes, lock)
+    except (sqlite3.Error, OSError) as error:
+        os.close(lock)
+        raise StoreUnavailable(
+            f"The store in {directory} cannot be opened ({error}): check the disk and the owner of the files."
+        ) from error
+    except BaseException:
+        os.close(lock)
+        raise
+
+
+def _lock(directory: Path) -> int:
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o750)
         lock = os.open(directory / "gateway.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
@@ -30,25 +64,51 @@ def open_directory(
         os.close(lock)
         raise StoreUnavailable(
             f"Another gateway already uses {directory}: stop it, or set another store.path."
+            if isinstance(error, BlockingIOError)
+            else f"The store's directory {directory} cannot be locked ({error.strerror}): use a local disk."
         ) from error
+    return lock
+
+
+def _open(directory: Path, max_bytes: int, lock: int) -> Opened:
     path = directory / connection.FILE_NAME
-    # A clean stop folds the WAL back and removes it.
-    unclean = path.with_name(path.name + "-wal").exists()
+    salvage.finish(path)
+    # A clean stop folds the WAL back; somebody who only looked leaves an empty one behind.
+    wal = path.with_name(path.name + "-wal")
+    unclean = wal.exists() and wal.stat().st_size > 0
+    large = path.exists() and path.stat().st_size > CHECK_AT_START_BYTES
+    salvaged = None
+    problem = damage.marked(directory) or salvage.check(path, whole=unclean and not large)
+    if problem is None:
+        try:
+            conn = _connect(path, max_bytes)
+        except sqlite3.DatabaseError as error:
+            if not damage.is_unreadable(error):
+                raise
+            problem = str(error)
+    if problem is not None:
+        salvaged = salvage.replace(path, problem)
+        conn = _connect(path, max_bytes)
+    _sync_directory(directory)
+    damage.unmark(directory)
     try:
-        conn, salvaged = salvage.open_checked(path, max_bytes=max_bytes, unclean=unclean)
-        _first_words(conn)
-        _sync_directory(directory)
-    except (sqlite3.Error, OSError) as error:
-        os.close(lock)
-        raise StoreUnavailable(
-            f"The store in {directory} cannot be opened ({error}): check the disk."
-        ) from error
-    return conn, lock, salvaged
+        gauge = connection.open_reader(path)
+    except BaseException:
+        conn.close()
+        raise
+    return Opened(conn, gauge, lock, salvaged, unchecked=unclean and large)
 
 
-def _first_words(conn: sqlite3.Connection) -> None:
-    """Give a new store the key that pseudonyms are made with; no sink ever gets it."""
-    conn.execute("INSERT OR IGNORE INTO meta VALUES ('pseudonym_key', ?)", (secrets.token_hex(32),))
+def _connect(path: Path, max_bytes: int) -> sqlite3.Connection:
+    conn = connection.open_writer(path, max_bytes=max_bytes)
+    try:
+        schema.migrate(conn)
+        # The key that pseudonyms are made with; no sink ever gets it.
+        conn.execute("INSERT OR IGNORE INTO meta VALUES ('pseudonym_key', ?)", (secrets.token_hex(32),))
+    except BaseException:
+        conn.close()
+        raise
+    return conn
 
 
 def _sync_directory(directory: Path) -> None:
@@ -64,3 +124,9 @@ def last_number(conn: sqlite3.Connection) -> int:
     """Give the last number given out, also when its row is gone."""
     kept = conn.execute(statements.GET_META, ("head",)).fetchone()
     return max(int(conn.execute(statements.LAST_SEQ).fetchone()[0]), int(kept[0]) if kept else 0)
+
+
+def skipped_numbers(conn: sqlite3.Connection) -> int:
+    """Say how many numbers were never given to an event, so that none is used twice after a salvage."""
+    kept = conn.execute(statements.GET_META, ("skipped",)).fetchone()
+    return int(kept[0]) if kept else 0

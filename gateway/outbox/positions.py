@@ -13,6 +13,8 @@ from gateway.outbox import statements
 
 # A sink that flaps makes one range per outage; beyond this many it catches up in order first.
 MAX_ARREARS = 16
+# So many ranges may be asked for again at one time.
+MAX_REPLAYS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,15 @@ class Position:
         self.cursor = head
         return True
 
+    def ask_again(self, first: int, last: int) -> bool:
+        """Owe the range (first, last] once more, beside the account; False when too many are asked for."""
+        again = Arrears(first, last, replay=True)
+        if again not in self.arrears:
+            if sum(1 for owed in self.arrears if owed.replay) >= MAX_REPLAYS:
+                return False
+            self.arrears.append(again)
+        return True
+
     def advance_arrears(self, owed: Arrears, up_to: int) -> Arrears | None:
         """Note that a range is settled up to there; give what is left of it."""
         index = self.arrears.index(owed)
@@ -84,9 +95,7 @@ def load(conn: sqlite3.Connection, name: str) -> Position | None:
     if row is None:
         return None
     position = Position(*row)
-    position.arrears = [
-        Arrears(first, last, bool(again)) for first, last, again in conn.execute(statements.ARREARS, (name,))
-    ]
+    position.arrears = _arrears(conn, name)
     return position
 
 
@@ -106,15 +115,15 @@ def save(conn: sqlite3.Connection, position: Position) -> None:
         statements.MOVE_SINK,
         (p.cursor, p.delivered, p.lettered, p.replayed, p.attempts, p.retry_at, p.stopped, p.name),
     )
-    stored = [
-        Arrears(first, last, bool(again))
-        for first, last, again in conn.execute(statements.ARREARS, (p.name,))
-    ]
-    if stored != sorted(p.arrears, key=lambda owed: (owed.replay, owed.first)):
+    if _arrears(conn, p.name) != p.arrears:
+        rows = [(p.name, place, owed.first, owed.last, owed.replay) for place, owed in enumerate(p.arrears)]
         conn.execute(statements.CLEAR_ARREARS, (p.name,))
-        conn.executemany(
-            statements.ADD_ARREARS, [(p.name, owed.first, owed.last, int(owed.replay)) for owed in p.arrears]
-        )
+        conn.executemany(statements.ADD_ARREARS, rows)
+
+
+def _arrears(conn: sqlite3.Connection, name: str) -> list[Arrears]:
+    rows = conn.execute(statements.ARREARS, (name,))
+    return [Arrears(first, last, bool(replay)) for first, last, replay in rows]
 
 
 def all_names(conn: sqlite3.Connection) -> Sequence[str]:

@@ -1,17 +1,24 @@
 """Read the store without disturbing the writer: for forwarders, and for commands when the daemon is down."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
 from gateway.errors import StoreUnavailable
-from gateway.outbox import connection, letters, positions, statements
+from gateway.outbox import connection, letters, opening, positions, statements
+from gateway.outbox.damage import StoreDamaged, is_damage
 from gateway.outbox.entry import Entry
 from gateway.outbox.letters import Letter
 from gateway.outbox.positions import Position
+
+T = TypeVar("T")
+
+_COUNT_ROWS = 100_000  # between two looks at the log others may fold the WAL back
+_LOOK_BACK_ROWS = 200_000
 
 
 class LogReader:
@@ -22,22 +29,30 @@ class LogReader:
         self._limiter = CapacityLimiter(1)
 
     async def read(self, after: int, last: int, limit: int) -> list[Entry]:
-        """Give up to ``limit`` entries of the range (after, last], in order; numbers may have holes."""
-        return await to_thread.run_sync(self._read, after, last, limit, limiter=self._limiter)
+        """Give up to ``limit`` entries of the range (after, last], in order; numbers may have holes.
+
+        Raises `StoreUnavailable`, or `StoreDamaged` when the file is.
+        """
+        return await self._in_thread(lambda: _entries(self._conn, after, last, limit))
 
     async def to_retry(self, sink: str) -> Letter | None:
         """Give the oldest letter that a person wants this sink to try again."""
-        return await to_thread.run_sync(letters.to_retry, self._conn, sink, limiter=self._limiter)
+        return await self._in_thread(lambda: letters.to_retry(self._conn, sink))
 
     def close(self) -> None:
         """Let go of the file."""
         self._conn.close()
 
-    def _read(self, after: int, last: int, limit: int) -> list[Entry]:
+    async def _in_thread(self, read: Callable[[], T]) -> T:
         try:
-            return [Entry(*row) for row in self._conn.execute(statements.READ_LOG, (after, last, limit))]
+            return await to_thread.run_sync(read, limiter=self._limiter)
         except sqlite3.Error as error:
-            raise StoreUnavailable(f"The log cannot be read ({error}): check the disk.") from error
+            sentence = f"The log cannot be read ({error}): check the disk."
+            raise (StoreDamaged if is_damage(error) else StoreUnavailable)(sentence) from error
+
+
+def _entries(conn: sqlite3.Connection, after: int, last: int, limit: int) -> list[Entry]:
+    return [Entry(*row) for row in conn.execute(statements.READ_LOG, (after, last, limit))]
 
 
 @contextmanager
@@ -59,8 +74,12 @@ def looking(directory: Path) -> Iterator[sqlite3.Connection]:
 
 def head(conn: sqlite3.Connection) -> int:
     """Give the last number of the log, also when its row is gone."""
-    kept = conn.execute(statements.GET_META, ("head",)).fetchone()
-    return max(int(conn.execute(statements.LAST_SEQ).fetchone()[0]), int(kept[0]) if kept else 0)
+    return opening.last_number(conn)
+
+
+def received(conn: sqlite3.Connection) -> int:
+    """Give the number of events accepted since the store began."""
+    return opening.last_number(conn) - opening.skipped_numbers(conn)
 
 
 def meta(conn: sqlite3.Connection, key: str) -> str | None:
@@ -78,18 +97,34 @@ def sinks(conn: sqlite3.Connection) -> list[Position]:
 def count_owed(conn: sqlite3.Connection, position: Position, last: int) -> int:
     """Count the entries that a sink is still owed by looking at the log, to check the account against it."""
     ranges = [(position.cursor, last), *((a.first, a.last) for a in position.arrears if not a.replay)]
-    return sum(
-        int(conn.execute("SELECT count(*) FROM events WHERE seq > ? AND seq <= ?", owed).fetchone()[0])
-        for owed in ranges
-    )
+    return sum(_count(conn, first, last) for first, last in ranges)
+
+
+def _count(conn: sqlite3.Connection, first: int, last: int) -> int:
+    """Count a range piece by piece: a reader that stays for long keeps the WAL growing."""
+    total = 0
+    while first < last:
+        count, first = conn.execute(
+            "SELECT count(*), max(seq) FROM (SELECT seq FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?)",
+            (first, last, _COUNT_ROWS),
+        ).fetchone()
+        total += count
+        if count < _COUNT_ROWS:
+            break
+    return total
 
 
 def devices(conn: sqlite3.Connection, device: str | None = None) -> list[dict[str, object]]:
-    """Read the book of devices, the most recently seen first."""
-    cursor = conn.execute(
-        "SELECT * FROM devices WHERE ?1 IS NULL OR id = ?1 OR serial = ?1 OR label = ?1 ORDER BY last_seen DESC",
-        (device,),
+    """Read the book of devices, the most recently seen first; or one, by its id, or else by serial or label."""
+    if device is None:
+        return _pages(conn, "SELECT * FROM devices ORDER BY last_seen DESC")
+    return _pages(conn, statements.GET_DEVICE, device) or _pages(
+        conn, "SELECT * FROM devices WHERE serial = ?1 OR label = ?1 ORDER BY last_seen DESC", device
     )
+
+
+def _pages(conn: sqlite3.Connection, query: str, *values: str) -> list[dict[str, object]]:
+    cursor = conn.execute(query, values)
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor]
 
@@ -122,9 +157,10 @@ def known_at(conn: sqlite3.Connection, source: str, address: str) -> str | None:
 
 
 def last_entries(conn: sqlite3.Connection, count: int, device: str | None = None) -> Sequence[Entry]:
-    """Read the newest entries, oldest first."""
+    """Read the newest entries, oldest first; of one device only where it has any among the newest 200,000."""
     rows = conn.execute(
-        f"SELECT {statements.ENTRY_COLUMNS} FROM events WHERE ?1 IS NULL OR device = ?1 ORDER BY seq DESC LIMIT ?2",
-        (device, count),
+        f"SELECT {statements.ENTRY_COLUMNS} FROM events WHERE seq > ?1 AND (?2 IS NULL OR device = ?2)"
+        " ORDER BY seq DESC LIMIT ?3",
+        (head(conn) - _LOOK_BACK_ROWS if device else 0, device, count),
     ).fetchall()
     return [Entry(*row) for row in reversed(rows)]

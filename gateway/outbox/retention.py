@@ -1,17 +1,20 @@
 """Remove what may go from the log.
 
 In this order: settled and old; under pressure settled heartbeats, then all that is settled; and only if
-the owner said so what a sink has not had yet, heartbeats first.
+the owner said so what a sink has not had yet, heartbeats first. Whatever goes is counted as expired for
+every sink that the store knows and that was still owed it, configured or not.
 
 Every function works in small steps inside the writer's transactions, so that receiving goes on beside it.
 """
 
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway.outbox import statements
 
 STEP_ROWS = 2_000
+_END = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,83 +29,96 @@ class Retained:
 class Removed:
     """What one step removed."""
 
-    settled: int = 0
-    owed: int = 0
+    rows: int = 0
+    up_to: int = 0  # the newest of them
 
 
-def remove_old(conn: sqlite3.Connection, *, settled_up_to: int, received_before: int) -> Removed:
-    """Remove entries that every sink has had and that are older than the keep-time."""
-    rows = conn.execute(
-        "SELECT seq FROM (SELECT seq, received FROM events WHERE seq <= ? ORDER BY seq LIMIT ?) WHERE received < ?",
-        (settled_up_to, STEP_ROWS, received_before),
-    ).fetchall()
-    return Removed(settled=_remove(conn, [row[0] for row in rows]))
+def remove_old(
+    conn: sqlite3.Connection, *, settled_up_to: int, received_before: int, now: int, limit: int = STEP_ROWS
+) -> Removed:
+    """Remove entries that every sink has had and that are older than the keep-time.
 
-
-def remove_settled(
-    conn: sqlite3.Connection, *, settled_up_to: int, heartbeats_from: int
-) -> tuple[Removed, int | None]:
-    """Make room from what every sink has had: heartbeats first, then the oldest of all.
-
-    ``heartbeats_from`` is where the search for heartbeats goes on; the second value is where it goes on
-    next time, None when there are no more.
+    Entries that came "in the future" came while our clock was wrong; they do not stand in the way of the
+    others. When even the newest did, it is wrong now: then age says nothing.
     """
+    last = conn.execute("SELECT received FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+    if last is None or last[0] > now:
+        return Removed()
     rows = conn.execute(
-        "SELECT seq, kind FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
-        (heartbeats_from, settled_up_to, STEP_ROWS),
+        "SELECT seq FROM (SELECT seq, received FROM events WHERE seq <= ? AND received <= ? ORDER BY seq LIMIT ?)"
+        " WHERE received < ?",
+        (settled_up_to, now, limit, received_before),
     ).fetchall()
-    beats = [seq for seq, kind in rows if kind == "heartbeat"]
-    if rows:
-        return Removed(settled=_remove(conn, beats)), rows[-1][0]
-    oldest = conn.execute(
-        "SELECT seq FROM events WHERE seq <= ? ORDER BY seq LIMIT ?", (settled_up_to, STEP_ROWS)
-    )
-    return Removed(settled=_remove(conn, [row[0] for row in oldest.fetchall()])), None
+    return _remove(conn, [row[0] for row in rows])
+
+
+def remove_settled(conn: sqlite3.Connection, *, settled_up_to: int, limit: int = STEP_ROWS) -> Removed:
+    """Make room from what every sink has had: heartbeats first, then the oldest of all."""
+    for query in (statements.OLDEST_HEARTBEATS, statements.OLDEST):
+        rows = conn.execute(query, (0, settled_up_to, limit)).fetchall()
+        if rows:
+            return _remove(conn, [row[0] for row in rows])
+    return Removed()
 
 
 def remove_owed(conn: sqlite3.Connection, *, keep: list[tuple[int, int]], limit: int = STEP_ROWS) -> Removed:
     """Give up the oldest entries that a sink has not had yet, heartbeats before anything else.
 
-    ``keep`` are the ranges (first, last] that are on their way to a sink right now. What is given up is
-    counted as expired for every sink that was owed it.
+    ``keep`` are the ranges (first, last] that are on their way to a sink right now.
     """
-    for heartbeats_only in (True, False):
-        rows = conn.execute(
-            "SELECT seq FROM events WHERE (NOT ?1 OR kind = 'heartbeat') ORDER BY seq LIMIT ?2",
-            (heartbeats_only, limit),
-        ).fetchall()
-        seqs = [row[0] for row in rows if not any(first < row[0] <= last for first, last in keep)]
+    for query in (statements.OLDEST_HEARTBEATS, statements.OLDEST):
+        seqs: list[int] = []
+        for first, last in _between(keep):
+            seqs += [row[0] for row in conn.execute(query, (first, last, limit - len(seqs)))]
+            if len(seqs) == limit:
+                break
         if seqs:
-            _expire(conn, seqs)
-            return Removed(owed=_remove(conn, seqs))
+            return _remove(conn, seqs)
     return Removed()
 
 
-def _expire(conn: sqlite3.Connection, seqs: list[int]) -> None:
+def _between(keep: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Give the ranges that lie between those that are kept."""
+    place = 0
+    for first, last in sorted(keep):
+        if first > place:
+            yield place, first
+        place = max(place, last)
+    yield place, _END
+
+
+def _remove(conn: sqlite3.Connection, seqs: list[int]) -> Removed:
+    """Remove entries; note who misses them and how far back each device's facts are gone."""
+    if not seqs:
+        return Removed()
+    conn.execute(statements.KEEP_HEAD)
     conn.execute("CREATE TEMP TABLE IF NOT EXISTS going (seq INTEGER PRIMARY KEY)")
     conn.execute("DELETE FROM going")
     conn.executemany("INSERT INTO going VALUES (?)", [(seq,) for seq in seqs])
-    conn.execute(
-        "UPDATE sinks SET expired = expired + (SELECT count(*) FROM going WHERE seq > sinks.cursor OR EXISTS"
-        " (SELECT 1 FROM arrears a WHERE a.sink = sinks.name AND NOT a.replay AND seq > a.first AND seq <= a.last))"
-    )
+    conn.execute(_EXPIRE)
+    conn.execute(_PRUNE)
+    conn.execute(_ORPHAN)
+    removed = conn.execute("DELETE FROM events WHERE seq IN (SELECT seq FROM going)").rowcount
+    return Removed(int(removed), seqs[-1])
 
 
-def _remove(conn: sqlite3.Connection, seqs: list[int]) -> int:
-    """Remove entries and note, per device, how far back its facts are gone."""
-    if not seqs:
-        return 0
-    conn.execute(statements.KEEP_HEAD)
-    low, high = seqs[0], seqs[-1]
-    marks = ",".join("?" * len(seqs))
-    conn.execute(
-        "UPDATE devices SET pruned = max(pruned, gone.newest) FROM"
-        f" (SELECT device, max(time) AS newest FROM events WHERE kind = 'count' AND seq IN ({marks})"
-        "  GROUP BY device) AS gone WHERE devices.id = gone.device",
-        seqs,
-    )
-    removed = conn.execute(
-        f"DELETE FROM events WHERE seq BETWEEN ? AND ? AND seq IN ({marks})",
-        (low, high, *seqs),
-    ).rowcount
-    return int(removed)
+_EXPIRE = (
+    "UPDATE sinks SET expired = expired + (SELECT count(*) FROM going WHERE seq > sinks.cursor OR EXISTS"
+    " (SELECT 1 FROM arrears a WHERE a.sink = sinks.name AND NOT a.replay AND seq > a.first AND seq <= a.last))"
+    " WHERE cursor < (SELECT max(seq) FROM going) OR EXISTS"
+    " (SELECT 1 FROM arrears a WHERE a.sink = sinks.name AND NOT a.replay)"
+)
+# A fact that a wrong clock put into the future must not make all that comes later count as old.
+_PRUNE = (
+    "UPDATE devices SET pruned = max(pruned, gone.newest) FROM"
+    " (SELECT device, max(min(time, received)) AS newest FROM events"
+    "  WHERE kind <> 'heartbeat' AND seq IN (SELECT seq FROM going) GROUP BY device) AS gone"
+    " WHERE devices.id = gone.device"
+)
+# What stays behind without the newer statement about the same fact is no measure for what comes next.
+_ORPHAN = (
+    "UPDATE events SET flags = flags | 4 WHERE seq IN (SELECT older.seq FROM going"
+    " CROSS JOIN events AS gone ON gone.seq = going.seq"
+    " CROSS JOIN events AS older ON older.id = gone.id AND older.revision < gone.revision"
+    " WHERE gone.kind <> 'heartbeat' AND older.seq NOT IN (SELECT seq FROM going))"
+)

@@ -1,22 +1,28 @@
-"""Check the store when the daemon starts; move a damaged file aside and save what can be read.
+"""Check the store when the daemon starts; replace a damaged file by what can be read of it.
 
 The daemon always starts: receiving must not wait for a person. The damaged file is kept for one.
+
+At every moment one of the two is there: the damaged file in its place, or the finished rescue. A start that
+is interrupted begins again, or goes on, accordingly.
 """
 
+import contextlib
+import os
 import sqlite3
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.outbox import connection, schema, statements
-from gateway.outbox.positions import all_names, load
+from gateway.errors import StoreUnavailable
+from gateway.outbox import connection, rescue, schema, statements
+from gateway.outbox.damage import is_unreadable
 
-# A full check reads the whole file; above this size (some seconds on a slow card) it runs after the start.
-CHECK_AT_START_BYTES = 128 * 1024 * 1024
-_STEP_ROWS = 500
-_PATIENCE_ROWS = 5_000
-_TABLES = ("sinks", "arrears", "letters", "devices", "tallies", "meta")
+_SIDES = ("-wal", "-shm", "-journal")
+_PREPARED = (
+    *(statements.NEWEST_OF_ID, statements.ONE_REVISION, statements.INSERT_EVENT, statements.READ_LOG),
+    *(statements.MOVE_TALLY, statements.GET_DEVICE, statements.GET_SINK, statements.ARREARS),
+    *(statements.ADD_ARREARS, statements.ADD_LETTER, statements.PUT_META),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,156 +33,131 @@ class Salvaged:
     kept_as: Path
     events: int
     lost: int  # events that were owed to a sink and could not be read
+    places_lost: bool = False  # nobody knows how far each sink had got
 
 
-def check(path: Path, *, quick: bool) -> str | None:
+def check(path: Path, *, whole: bool) -> str | None:
     """Say what is wrong with the store's file, None when nothing was found.
 
-    ``quick`` leaves out the check of every page, which takes time in proportion to the file.
+    ``whole`` looks at every page, which takes time in proportion to the file.
     """
     if not path.exists() or path.stat().st_size == 0:
-        return None
+        # SQLite would throw away what is in the WAL of an empty file.
+        wal = _beside(path, "-wal")
+        return "the file is empty" if wal.exists() and wal.stat().st_size else None
+    with contextlib.closing(connection.open_reader(path)) as conn:
+        return _look(conn, whole=whole)
+
+
+def check_beside(path: Path) -> str | None:
+    """Look at every page while the store is in use."""
+    with contextlib.closing(connection.open_reader(path)) as conn:
+        return _look(conn, whole=True)
+
+
+def _look(conn: sqlite3.Connection, *, whole: bool) -> str | None:
     try:
-        conn = sqlite3.connect(path, isolation_level=None)
-        try:
-            conn.execute("PRAGMA query_only=1")
-            for table in ("events", *_TABLES):
-                if conn.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
-                    conn.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()
-            if not quick:
-                found = conn.execute("PRAGMA quick_check(1)").fetchone()[0]
-                return None if found == "ok" else str(found)
-        finally:
-            conn.close()
+        conn.execute("PRAGMA query_only=1")
+        if conn.execute("PRAGMA user_version").fetchone()[0] == schema.VERSION:
+            names = {row[0] for row in conn.execute("SELECT name FROM sqlite_master")}
+            missing = schema.NAMES - names
+            if missing:
+                return f"{', '.join(sorted(missing))} is missing"
+            for statement in _PREPARED:
+                conn.execute(f"EXPLAIN {statement}", _blanks(statement))
+            for table in schema.TABLES:
+                conn.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()
+        if whole:
+            found = conn.execute("PRAGMA quick_check(1)").fetchone()[0]
+            return None if found == "ok" else str(found)
     except sqlite3.DatabaseError as error:
+        altered = (
+            getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+        )  # a column has another name
+        if not altered and not is_unreadable(error):
+            raise
         return str(error)
     return None
 
 
-def move_aside(path: Path) -> Path:
-    """Rename the store's three files, so that nothing of them is touched again."""
+def _blanks(statement: str) -> tuple[None, ...]:
+    return (None,) * statement.count("?")
+
+
+def finish(path: Path) -> None:
+    """Clear up after a start that was interrupted while it saved a damaged store."""
+    fresh = _fresh(path)
+    if path.exists():
+        _remove(fresh)  # not finished, or not yet in use: the damaged file is still there, and is tried again
+    elif fresh.exists():
+        _put_in_place(fresh, path, _free_name(path))
+
+
+def replace(path: Path, problem: str) -> Salvaged:
+    """Put a fresh store with everything readable in the place of the damaged one, which is kept beside it."""
+    fresh, kept = _fresh(path), _free_name(path)
+    _remove(fresh)
+    conn = sqlite3.connect(fresh, isolation_level=None)
+    try:
+        # Nothing here has to survive a crash before the end.
+        conn.execute("PRAGMA journal_mode=MEMORY")
+        conn.execute("PRAGMA synchronous=OFF")
+        schema.migrate(conn)
+        report = rescue.Rescue(path, conn).run()
+    except (sqlite3.Error, OSError) as error:
+        conn.close()
+        _remove(fresh)
+        raise StoreUnavailable(
+            f"The store {path} is damaged ({problem}) and what can be read of it cannot be saved ({error}): "
+            f"free at least {_size(path) >> 20} MiB on its disk."
+        ) from error
+    conn.close()
+    _sync(fresh)
+    if path.exists():
+        path.rename(kept)
+    _put_in_place(fresh, path, kept)
+    return Salvaged(problem, kept, report.events, report.lost, report.places_lost)
+
+
+def _put_in_place(fresh: Path, path: Path, kept: Path) -> None:
+    """Give the rescue the store's name, after what belongs to the damaged file is out of its way."""
+    for suffix in _SIDES:
+        if _beside(path, suffix).exists():
+            _beside(path, suffix).rename(_beside(kept, suffix))
+    fresh.rename(path)
+
+
+def _free_name(path: Path) -> Path:
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     kept = path.with_name(f"{path.name}.damaged-{stamp}")
     number = 1
-    while kept.exists():
+    while any(_beside(kept, suffix).exists() for suffix in ("", *_SIDES)):
         number += 1
         kept = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
-    for suffix in ("-wal", "-shm", ""):
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.rename(kept.with_name(kept.name + suffix))
     return kept
 
 
-def salvage(kept: Path, fresh: sqlite3.Connection, problem: str) -> Salvaged:
-    """Copy everything readable from the damaged file into the fresh store."""
+def _fresh(path: Path) -> Path:
+    return path.with_name(f"{path.name}.rescue")
+
+
+def _remove(fresh: Path) -> None:
+    for suffix in ("", *_SIDES):
+        _beside(fresh, suffix).unlink(missing_ok=True)
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _size(path: Path) -> int:
+    parts = (_beside(path, suffix) for suffix in ("", "-wal"))
+    return sum(part.stat().st_size for part in parts if part.exists())
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
-        old = sqlite3.connect(kept, isolation_level=None)
-        old.execute("PRAGMA query_only=1")
-        old.execute("SELECT 1 FROM sqlite_master").fetchone()
-    except sqlite3.DatabaseError:
-        return Salvaged(problem, kept, 0, 0)
-    schema.migrate(fresh)
-    fresh.execute("BEGIN IMMEDIATE")
-    for table in _TABLES:
-        _copy_table(old, fresh, table)
-    events = _copy_events(old, fresh)
-    lost = _count_lost(fresh)
-    fresh.execute("COMMIT")
-    old.close()
-    return Salvaged(problem, kept, events, lost)
-
-
-def _copy_table(old: sqlite3.Connection, fresh: sqlite3.Connection, table: str) -> None:
-    columns = [row[1] for row in fresh.execute(f"PRAGMA table_info({table})")]
-    names = ", ".join(columns)
-    marks = ", ".join("?" * len(columns))
-    try:
-        for row in old.execute(f"SELECT {names} FROM {table}"):
-            fresh.execute(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})", row)
-    except sqlite3.DatabaseError:
-        # The rest of this table cannot be read; what came before stays.
-        return
-
-
-def _copy_events(old: sqlite3.Connection, fresh: sqlite3.Connection) -> int:
-    marks = ", ".join("?" * len(statements.ENTRY_COLUMNS.split(",")))
-    copied = 0
-    for rows in _readable(old):
-        copied += fresh.executemany(
-            f"INSERT OR IGNORE INTO events ({statements.ENTRY_COLUMNS}) VALUES ({marks})",
-            rows,
-        ).rowcount
-    fresh.execute(statements.KEEP_HEAD)
-    return copied
-
-
-def _readable(old: sqlite3.Connection) -> Iterator[list[tuple[object, ...]]]:
-    """Walk the log by number; where reading fails go on row by row, behind a large hole in growing leaps."""
-    after, step, failures = -1, _STEP_ROWS, 0
-    last = _last_seq(old)
-    while after < last:
-        try:
-            rows = old.execute(statements.READ_LOG, (after, last, step)).fetchall()
-        except sqlite3.DatabaseError:
-            if step > 1:
-                step = 1
-                continue
-            failures += 1
-            after += 1 if failures < _PATIENCE_ROWS else 2 ** min(failures - _PATIENCE_ROWS, 20)
-            continue
-        if not rows:
-            return
-        yield rows
-        after, step, failures = rows[-1][0], _STEP_ROWS, 0
-
-
-def _last_seq(old: sqlite3.Connection) -> int:
-    for query in (statements.LAST_SEQ, "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'head'"):
-        try:
-            row = old.execute(query).fetchone()
-        except sqlite3.DatabaseError:
-            continue
-        if row and row[0]:
-            return int(row[0])
-    return 2**31
-
-
-def _count_lost(fresh: sqlite3.Connection) -> int:
-    """Account, per sink, for owed events that did not come through."""
-    head = int(fresh.execute(statements.GET_META, ("head",)).fetchone()[0])
-    worst = 0
-    for name in all_names(fresh):
-        position = load(fresh, name)
-        if position is None:
-            continue
-        ranges = [(position.cursor, head), *((a.first, a.last) for a in position.arrears if not a.replay)]
-        there = sum(
-            fresh.execute("SELECT count(*) FROM events WHERE seq > ? AND seq <= ?", owed).fetchone()[0]
-            for owed in ranges
-        )
-        missing = position.waiting(head) - there
-        if missing > 0:
-            fresh.execute("UPDATE sinks SET lost = lost + ? WHERE name = ?", (missing, name))
-            worst = max(worst, missing)
-    return worst
-
-
-def open_checked(path: Path, *, max_bytes: int, unclean: bool) -> tuple[sqlite3.Connection, Salvaged | None]:
-    """Open the store for writing; a damaged one is replaced by what can be saved of it."""
-    quick = not unclean or (path.exists() and path.stat().st_size > CHECK_AT_START_BYTES)
-    problem = check(path, quick=quick)
-    if problem is None:
-        try:
-            conn = connection.open_writer(path, max_bytes=max_bytes)
-            schema.migrate(conn)
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and "disk" not in str(error):
-                raise
-            problem = str(error)
-        else:
-            return conn, None
-    kept = move_aside(path)
-    conn = connection.open_writer(path, max_bytes=max_bytes)
-    schema.migrate(conn)
-    return conn, salvage(kept, conn, problem)
+        os.fsync(handle)
+    finally:
+        os.close(handle)

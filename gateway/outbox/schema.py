@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 VERSION = 1
+TABLES = ("events", "sinks", "arrears", "letters", "devices", "tallies", "meta")
+NAMES = {*TABLES, "events_by_id", "events_heartbeats", "letters_to_retry"}
 
 
 def migrate(conn: sqlite3.Connection) -> None:
@@ -47,6 +49,8 @@ def _first(db: "Database") -> None:
     )
     # Ids begin with the device and its window, so this index grows at a few right edges.
     db.table("events").create_index(["id", "revision"], unique=True, index_name="events_by_id")
+    # Heartbeats go first when room is short: they must be found among millions of others.
+    db.conn.execute("CREATE INDEX events_heartbeats ON events (seq) WHERE kind = 'heartbeat'")
 
     # How far each sink has got, and its account. A sink that is no longer configured keeps its row.
     db.table("sinks").create(
@@ -79,9 +83,9 @@ def _first(db: "Database") -> None:
     )
     # Ranges behind the cursor that a live-first sink still owes, or that a person asked to send again.
     db.table("arrears").create(
-        {"sink": str, "first": int, "last": int, "replay": int},
-        pk=("sink", "first", "replay"),
-        not_null={"last"},
+        {"sink": str, "place": int, "first": int, "last": int, "replay": int},
+        pk=("sink", "place"),  # the order in which they are worked off
+        not_null={"first", "last", "replay"},
         strict=True,
     )
     db.table("letters").create(
@@ -101,6 +105,7 @@ def _first(db: "Database") -> None:
         strict=True,
     )
     db.table("letters").create_index(["stage", "sender"])
+    db.conn.execute("CREATE INDEX letters_to_retry ON letters (sink, number) WHERE retry = 1")
     db.table("devices").create(
         {
             "id": str,
@@ -114,7 +119,7 @@ def _first(db: "Database") -> None:
             "firmware": str,
             "hardware": str,
             "utc_offset_min": int,
-            "clock_offset_ms": int,  # device clock minus gateway clock at the last push that stated it
+            "clock_offset_ms": int,  # device clock minus gateway clock, as far as pushes without delay tell
             "first_seen": int,
             "last_seen": int,
             "last_kind": str,

@@ -9,6 +9,8 @@ from gateway.outbox.connection import PAGE_BYTES
 
 # Kept free below the hard bound for cursors, letters and removals: they must work when appending must not.
 RESERVE_SHARE = 0.05
+# Housekeeping begins this much earlier, so that a store which is full of settled events never refuses one.
+EARLY_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +18,19 @@ class Space:
     """One look at the store and its disk, in bytes."""
 
     used: int  # pages of the database that hold something
-    limit: int  # where appending stops
+    max_bytes: int
     disk_free: int
     disk_reserve: int
+
+    @property
+    def limit(self) -> int:
+        """Where appending stops."""
+        return int(self.max_bytes * (1 - RESERVE_SHARE))
+
+    @property
+    def pressure(self) -> int:
+        """Bytes that housekeeping should free, while there is still room."""
+        return max(self.used - int(self.max_bytes * (1 - RESERVE_SHARE - EARLY_SHARE)), 0)
 
     @property
     def shortage(self) -> int:
@@ -39,7 +51,7 @@ def look(conn: sqlite3.Connection, directory: Path, *, max_bytes: int, min_free_
     disk = os.statvfs(directory)
     return Space(
         used=pages * PAGE_BYTES,
-        limit=int(max_bytes * (1 - RESERVE_SHARE)),
+        max_bytes=max_bytes,
         disk_free=disk.f_bavail * disk.f_frsize,
         disk_reserve=min_free_bytes,
     )

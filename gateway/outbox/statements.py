@@ -1,9 +1,9 @@
 """The hot statements of the store, in one place and in plain SQL: a row through here costs 3 µs, not 30."""
 
 NEWEST_OF_ID = (
-    "SELECT revision, kind, body, personal, flags FROM events WHERE id = ? ORDER BY revision DESC LIMIT 1"
+    "SELECT revision, flags, kind, device, time, body FROM events WHERE id = ? ORDER BY revision DESC LIMIT 1"
 )
-ONE_REVISION = "SELECT body, personal FROM events WHERE id = ? AND revision = ?"
+ONE_REVISION = "SELECT body, personal, flags FROM events WHERE id = ? AND revision = ?"
 INSERT_EVENT = (
     "INSERT INTO events (seq, id, revision, kind, device, device_seq, time, received, flags, body, personal)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -18,6 +18,13 @@ READ_LOG = f"SELECT {ENTRY_COLUMNS} FROM events WHERE seq > ? AND seq <= ? ORDER
 
 LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM events"
 FIRST_SEQ = "SELECT min(seq) FROM events"
+# Where the entries end that a sink may have at hand when it has got as far as this.
+REACH = "SELECT max(seq) FROM (SELECT seq FROM events WHERE seq > ? ORDER BY seq LIMIT ?)"
+OLDEST = "SELECT seq FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+# Written like this, and not with a parameter, it is answered by an index of heartbeats alone.
+OLDEST_HEARTBEATS = (
+    "SELECT seq FROM events WHERE kind = 'heartbeat' AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+)
 
 GET_DEVICE = "SELECT * FROM devices WHERE id = ?"
 PUT_DEVICE = (
@@ -47,9 +54,9 @@ MOVE_SINK = (
     "UPDATE sinks SET cursor = ?, delivered = ?, lettered = ?, replayed = ?, attempts = ?, retry_at = ?, stopped = ?"
     " WHERE name = ?"
 )
-ARREARS = "SELECT first, last, replay FROM arrears WHERE sink = ? ORDER BY replay, first"
+ARREARS = "SELECT first, last, replay FROM arrears WHERE sink = ? ORDER BY place"
 CLEAR_ARREARS = "DELETE FROM arrears WHERE sink = ?"
-ADD_ARREARS = "INSERT INTO arrears (sink, first, last, replay) VALUES (?, ?, ?, ?)"
+ADD_ARREARS = "INSERT INTO arrears (sink, place, first, last, replay) VALUES (?, ?, ?, ?, ?)"
 
 ADD_LETTER = "INSERT INTO letters (stage, sink, sender, reason, received, retry, head, body) VALUES (?, ?, ?, ?, ?, 0, ?, ?)"
 

@@ -1,98 +1,73 @@
 """The outbox: the durable, append-only log with its cursors, letters, tallies and device book.
 
 `append` returns when the events are on disk and not before. Everything that reads the log is told of new
-entries through `follow`; the newest entries are also kept in memory, so that a sink that keeps up never
-reads the disk.
+entries through `follow`; the newest entries are also kept in memory (`tail.py`).
 """
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from anyio import to_thread
 
-from gateway.errors import StoreFull
+from gateway.errors import StoreUnavailable
 from gateway.event import Event
-from gateway.outbox import connection, letters, positions, salvage, space, statements
+from gateway.outbox import connection, damage, letters, opening, salvage, statements
 from gateway.outbox.appending import Appended, Appender
 from gateway.outbox.devices import Book
-from gateway.outbox.entry import Drafting, Entry, milliseconds
-from gateway.outbox.letters import Bounds
-from gateway.outbox.opening import last_number, open_directory
+from gateway.outbox.entry import Entry, milliseconds
+from gateway.outbox.places import Places
 from gateway.outbox.positions import Position
-from gateway.outbox.retention import Retained
+from gateway.outbox.retention import Removed, Retained
+from gateway.outbox.room import Room
+from gateway.outbox.settings import Settings
+from gateway.outbox.space import Space
+from gateway.outbox.tail import Tail
 from gateway.outbox.writer import Writer
 
 T = TypeVar("T")
 
-_TAIL_ENTRIES = 4_000
-_TAIL_BYTES = 8 * 1024 * 1024
-_LAZY_S = 0.25  # a settled position reaches the disk no later than this
-_LOOK_S = 1.0
 
+@dataclass(slots=True)
+class _Removal:
+    """What the running transaction removed."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What the owner decided about keeping."""
-
-    directory: Path
-    drafting: Drafting
-    keep_days: float = 30
-    max_bytes: int = 2 * 1024**3
-    min_free_bytes: int = 200 * 1024**2
-    when_full: str = "refuse"
-    commit_queue: int = 2_000
-    letters: Bounds = field(default_factory=Bounds)
+    up_to: int = 0
+    expired: dict[str, int] = field(default_factory=dict)  # the accounts of the sinks
 
 
 class Outbox:
     """The store of one gateway. Opened once, `run` by one task, closed after the last sink."""
 
-    def __init__(
-        self, settings: Settings, conn: sqlite3.Connection, lock: int, salvaged: salvage.Salvaged | None
-    ) -> None:
+    def __init__(self, settings: Settings, opened: opening.Opened) -> None:
         self.settings = settings
-        self.salvaged = salvaged
+        self.salvaged = opened.salvaged
+        self.unchecked = opened.unchecked  # too large to be checked before the start, after an unclean stop
         self.path = settings.directory / connection.FILE_NAME
-        self._lock = lock
-        self._conn = conn
-        self._gauge = connection.open_reader(
-            self.path
-        )  # looks at the room from the event loop, never waits for a sync
-        self._book = Book(conn)
-        self._appender = Appender(conn, self._book, last_number(conn))
+        self._opened = opened
+        self._conn = opened.conn
+        self._book = Book(opened.conn)
+        self._appender = Appender(opened.conn, self._book, opening.last_number(opened.conn))
+        self._skipped = opening.skipped_numbers(opened.conn)
         self._writer = Writer(
-            conn,
+            opened.conn,
             max_jobs=settings.commit_queue,
             before_commit=self._before_commit,
             after_commit=self._after_commit,
-            after_rollback=self._appender.forget,
+            after_rollback=self._after_rollback,
         )
-        self._tail: deque[Entry] = deque()
-        self._tail_bytes = 0
+        self._places = Places(self._writer.nudge)
+        self._removal = _Removal()
+        self._tail = Tail()
         self._followers: list[Callable[[], None]] = []
-        self._lazy: dict[str, Position] = {}
-        self._lazy_timer: asyncio.TimerHandle | None = None
-        self._configured: dict[str, int] = {}  # sink: its window
-        self.space = space.look(
-            self._gauge,
-            settings.directory,
-            max_bytes=settings.max_bytes,
-            min_free_bytes=settings.min_free_bytes,
-        )
-        self._looked = time.monotonic()
-        self.pressed = asyncio.Event()
+        self._room = Room(opened.gauge)
+        self._room.look(settings)
         self.head = self._appender.head
-        self.removed_settled = 0
-        self.removed_owed = 0
         self.letters_removed = 0
 
     @classmethod
@@ -101,40 +76,43 @@ class Outbox:
 
         Raises `StoreUnavailable` when the directory cannot be used or another gateway uses it.
         """
-        conn, lock, salvaged = await to_thread.run_sync(
-            open_directory, settings.directory, settings.max_bytes
-        )
-        return cls(settings, conn, lock, salvaged)
+        opened = await to_thread.run_sync(opening.open_directory, settings.directory, settings.max_bytes)
+        return cls(settings, opened)
 
     async def run(self) -> None:
-        """Commit what is submitted until `close`."""
-        await self._writer.run()
+        """Commit what is submitted until `close`; raises `StoreDamaged` when nobody may write any more."""
+        try:
+            await self._writer.run()
+        except damage.StoreDamaged as found:
+            damage.mark(self.settings.directory, str(found))
+            raise
 
     async def close(self) -> None:
-        """Take no more, commit what is there, put every position on disk, fold the WAL back."""
-        self._cancel_timer()
-        if self._lazy:
-            await self.write(lambda _conn: None)
+        """Take no more, commit what is there, put every position on disk."""
+        self._places.stop()
+        if not self._places.all_settled:
+            # A place that cannot be noted now costs no event: its sink gets the last ones once more.
+            with contextlib.suppress(StoreUnavailable):
+                await self.write(lambda _conn: None)
+        self._places.stop()
         self._writer.stop()
 
     def release(self) -> None:
-        """Let go of the files; called after `run` has ended."""
+        """Fold the WAL back and let go of the files; called after `run` has ended."""
         # If it cannot be folded back nothing is lost: the WAL is read at the next start.
         with contextlib.suppress(sqlite3.Error):
             self._conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._gauge.close()
-        self._conn.close()
-        os.close(self._lock)
+        self._opened.release()
 
     # Receiving
 
     async def append(self, events: Sequence[Event], received_at: datetime, path: str = "") -> Appended:
         """Put events on disk; return how many were new and how many were already there.
 
-        Raises `StoreFull` or `StoreUnavailable`: then nothing of them is on disk.
+        Raises `StoreFull` or `StoreUnavailable`: then nothing of them is on disk. Raises `Unreadable`
+        for events that could not be given back as they are.
         """
-        if self.space.shortage and not self._room():
-            raise StoreFull(self._full_sentence())
+        self._room.demand(self.settings)
         drafts = [self.settings.drafting.draft(event, received_at) for event in events]
         return await self._writer.submit(lambda _conn: self._appender.append(drafts, path))
 
@@ -149,22 +127,10 @@ class Outbox:
         body: bytes,
     ) -> None:
         """Keep a body that could not be read, with the reason; bounded per sender and in all."""
-        if self.space.shortage and not self._room():
-            raise StoreFull(self._full_sentence())
-
-        def work(conn: sqlite3.Connection) -> int:
-            return letters.add_parse(
-                conn,
-                stage=stage,
-                sender=sender,
-                reason=reason,
-                received=milliseconds(received_at),
-                head=head,
-                body=body,
-                bounds=self.settings.letters,
-            )
-
-        self.letters_removed += await self._writer.submit(work)
+        self._room.demand(self.settings)
+        letter = letters.Body(stage, sender, reason, milliseconds(received_at), head, body)
+        bounds = self.settings.letters
+        self.letters_removed += await self.write(lambda conn: letters.add_body(conn, letter, bounds))
 
     # Following the log
 
@@ -178,43 +144,45 @@ class Outbox:
 
     def recent(self, after: int, limit: int) -> Sequence[Entry] | None:
         """Give the entries after a place from memory; None when they are not all there any more."""
-        if after >= self.head:
-            return ()
-        if not self._tail or self._tail[0].seq > after + 1:
-            return None
-        start = after + 1 - self._tail[0].seq
-        stop = min(start + limit, len(self._tail))
-        return [self._tail[index] for index in range(start, stop)]
+        return () if after >= self.head else self._tail.after(after, limit)
+
+    @property
+    def received(self) -> int:
+        """Events accepted since the store began."""
+        return self.head - self._skipped
 
     # Sinks
 
+    def expect(self, sink: str, window: int) -> None:
+        """Keep what a sink is owed, also while it cannot be used."""
+        self._places.expect(sink, window)
+
     async def enlist(self, sink: str, *, start: str, window: int) -> Position:
         """Find a sink's place, or give a new sink its place: at the "oldest" entry or at "now"."""
-        self._configured[sink] = window
+        self._places.expect(sink, window)
+        # Where the places were lost nobody knows what this sink has had: twice is better than never.
+        from_now = start == "now" and not (self.salvaged and self.salvaged.places_lost)
 
         def work(conn: sqlite3.Connection) -> Position:
-            if start == "now":
-                after = self._appender.head
-            else:
-                oldest = conn.execute(statements.FIRST_SEQ).fetchone()[0]
-                after = self._appender.head if oldest is None else oldest - 1
-            return positions.enlist(conn, sink, after=after)
+            oldest = None if from_now else conn.execute(statements.FIRST_SEQ).fetchone()[0]
+            after = self._appender.head if oldest is None else oldest - 1
+            return self._places.enlist(conn, sink, after=after)
 
-        return await self.write(work)
+        position = await self.write(work)
+        self._places.hand_out(position)
+        return position
 
     def dismiss(self, sink: str) -> None:
         """Keep a sink's row but let retention no longer wait for it: it is not configured any more."""
-        self._configured.pop(sink, None)
+        self._places.dismiss(sink)
 
     def settle(self, position: Position) -> None:
         """Note how far a sink has got; on disk with the next commit, at the latest in a quarter of a second."""
-        self._lazy[position.name] = position.copy()
-        if self._lazy_timer is None:
-            self._lazy_timer = asyncio.get_running_loop().call_later(_LAZY_S, self._lazy_due)
+        self._places.settle(position)
 
     def is_settled(self, sink: str) -> bool:
         """Say whether everything that `settle` was told is on disk."""
-        return sink not in self._lazy
+        return self._places.is_settled(sink)
 
     async def settle_now(
         self,
@@ -223,23 +191,34 @@ class Outbox:
         answered: Iterable[int] = (),
     ) -> None:
         """Put a sink's place on disk, with the letters that belong to it; ``answered`` letters are removed."""
-        snapshot = position.copy()
-        kept = list(rejected)
-        done = list(answered)
+        note = self._places.note(position)
+        kept, done = list(rejected), [(number,) for number in answered]
         now = milliseconds(datetime.now(UTC))
 
         def work(conn: sqlite3.Connection) -> None:
             for entry, reason in kept:
-                letters.add_rejected(conn, snapshot.name, entry, reason, now)
-            conn.executemany("DELETE FROM letters WHERE number = ?", [(number,) for number in done])
-            self._lazy.pop(snapshot.name, None)
-            positions.save(conn, snapshot)
+                letters.add_rejected(conn, note.position.name, entry, reason, now)
+            conn.executemany("DELETE FROM letters WHERE number = ?", done)
+            self._places.save(conn, note)
 
         await self.write(work)
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a piece of work in the next transaction."""
         return await self._writer.submit(work)
+
+    async def remove(self, step: Callable[[sqlite3.Connection, Retained], Removed]) -> Removed:
+        """Run a step of a removal in the next transaction; it is told what must stay."""
+
+        def work(conn: sqlite3.Connection) -> Removed:
+            removed = step(conn, self._places.retained(conn, self._appender.head))
+            if removed.rows:
+                self._book.read_pruned()
+                self._removal.up_to = max(self._removal.up_to, removed.up_to)
+                self._removal.expired = dict(conn.execute("SELECT name, expired FROM sinks").fetchall())
+            return removed
+
+        return await self.write(work)
 
     # Health
 
@@ -259,86 +238,54 @@ class Outbox:
         since = self._writer.busy_since
         return 0.0 if since is None else time.monotonic() - since
 
-    async def remove(self, work: Callable[[sqlite3.Connection, Retained], T]) -> T:
-        """Run a removal in the next transaction; it is told what must stay."""
+    def damaged(self, found: damage.StoreDamaged) -> None:
+        """Stop writing for good: somebody found the file damaged. The next start saves what can be read."""
+        self._writer.damaged(found)
 
-        def removal(conn: sqlite3.Connection) -> T:
-            self._book.write()
-            done = work(conn, self._retained(conn))
-            self._book.forget()
-            return done
+    async def check_whole(self) -> None:
+        """Read the whole file once, beside the work, if that was too much for the start."""
+        if self.unchecked:
+            problem = await to_thread.run_sync(salvage.check_beside, self.path, abandon_on_cancel=True)
+            self.unchecked = False
+            if problem is not None:
+                self.damaged(damage.StoreDamaged(f"The store's file is damaged ({problem})."))
 
-        return await self.write(removal)
+    @property
+    def space(self) -> Space:
+        """The room that was left at the last look."""
+        return self._room.space
 
-    def _retained(self, conn: sqlite3.Connection) -> Retained:
-        settled, on_their_way = self._appender.head, []
-        for name, window in self._configured.items():
-            position = positions.load(conn, name)
-            if position is not None:
-                settled = min(settled, position.settled_up_to())
-                places = [position.cursor, *(owed.first for owed in position.arrears)]
-                on_their_way += [(place, place + 2 * window) for place in places]
-        return Retained(settled, on_their_way)
+    @property
+    def pressed(self) -> asyncio.Event:
+        """Set when room should be made."""
+        return self._room.pressed
+
+    def look(self) -> Space:
+        """Measure the room that is left."""
+        return self._room.look(self.settings)
 
     # Inside the writer
 
-    def _before_commit(self, conn: sqlite3.Connection) -> tuple[Iterable[Entry], dict[str, Position]]:
+    def _before_commit(self, conn: sqlite3.Connection) -> tuple[Sequence[Entry], _Removal]:
         entries = self._appender.write()
-        settled = dict(self._lazy)
-        for position in settled.values():
-            positions.save(conn, position)
-        return entries, settled
+        self._places.save_waiting(conn)
+        removal, self._removal = self._removal, _Removal()
+        return entries, removal
 
-    def _after_commit(self, told: Any) -> None:
-        entries, settled = told
+    def _after_rollback(self) -> None:
+        self._appender.forget()
+        self._places.rolled_back()
+        self._removal = _Removal()
+
+    def _after_commit(self, told: tuple[Sequence[Entry], _Removal]) -> None:
+        entries, removal = told
         self._appender.committed_now()
-        for name, position in settled.items():
-            if self._lazy.get(name) is position:
-                del self._lazy[name]
+        self._places.committed(removal.expired)
+        self._tail.add(entries)
+        if removal.up_to:
+            self._tail.forget(removal.up_to)
+        self._room.look_again(self.settings)
         if entries:
             self.head = entries[-1].seq
-            self._remember(entries)
             for wake in self._followers:
                 wake()
-        if time.monotonic() - self._looked > _LOOK_S and self.look().shortage:
-            self.pressed.set()
-
-    def _remember(self, entries: Sequence[Entry]) -> None:
-        if self._tail and self._tail[-1].seq + 1 != entries[0].seq:
-            self._tail.clear()
-            self._tail_bytes = 0
-        self._tail.extend(entries)
-        self._tail_bytes += sum(len(entry.body) for entry in entries)
-        while len(self._tail) > _TAIL_ENTRIES or self._tail_bytes > _TAIL_BYTES:
-            self._tail_bytes -= len(self._tail.popleft().body)
-
-    def _lazy_due(self) -> None:
-        self._lazy_timer = None
-        if self._lazy:
-            self._writer.nudge()
-
-    def _cancel_timer(self) -> None:
-        if self._lazy_timer is not None:
-            self._lazy_timer.cancel()
-            self._lazy_timer = None
-
-    def look(self) -> space.Space:
-        """Measure the room that is left."""
-        self._looked = time.monotonic()
-        self.space = space.look(
-            self._gauge,
-            self.settings.directory,
-            max_bytes=self.settings.max_bytes,
-            min_free_bytes=self.settings.min_free_bytes,
-        )
-        return self.space
-
-    def _room(self) -> bool:
-        """Look again before refusing: room may have been made."""
-        self.pressed.set()
-        return not self.look().shortage
-
-    def _full_sentence(self) -> str:
-        if self.space.disk_short:
-            return f"The disk of {self.settings.directory} is nearly full: free some space."
-        return "The store is full of events that a sink has not had yet: bring the sink back or raise store.max_bytes."

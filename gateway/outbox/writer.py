@@ -4,6 +4,10 @@ Jobs gather in memory while a commit runs in a thread; the next commit takes all
 that a job is done before the transaction that holds it is on disk. A lone job is never delayed. When
 more than one caller is at work the writer first lets the event loop turn, so that requests which are
 already read join the same commit.
+
+Trouble of the disk is everybody's: the whole transaction is refused, and tried again by whoever wants to.
+A bug, or a row that the tables do not take, is one job's own: the others are done without it. Damage of
+the file is the end: nobody may write to it any more, so `run` raises `StoreDamaged`.
 """
 
 import asyncio
@@ -19,6 +23,7 @@ import anyio
 from anyio import CapacityLimiter, to_thread
 
 from gateway.errors import GatewayError, StoreFull, StoreUnavailable
+from gateway.outbox.damage import StoreDamaged, is_damage
 
 T = TypeVar("T")
 
@@ -27,6 +32,14 @@ _MAX_BATCH = 500
 _LINGER_SHARE = 0.2
 _LINGER_MAX_S = 0.004
 _LINGER_TURN_S = 0.0005
+# What a statement did wrong, and not the disk.
+_BUGS = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.ProgrammingError,
+    sqlite3.InterfaceError,
+    sqlite3.NotSupportedError,
+)
 
 
 @dataclass(slots=True)
@@ -37,6 +50,19 @@ class Job(Generic[T]):
     done: "asyncio.Future[T]"
     error: GatewayError | None = None
     result: T | None = None
+
+    def do(self, conn: sqlite3.Connection) -> None:
+        """Do the work, perhaps for the second time: the first transaction may have been rolled back."""
+        self.error = self.result = None
+        try:
+            self.result = self.work(conn)
+        except GatewayError as refused:  # the job's own word: it must not have written anything
+            self.error = refused
+
+    def fail(self, bug: Exception) -> None:
+        """Tell the caller about its bug."""
+        if not self.done.done():
+            self.done.set_exception(bug)
 
     def tell(self, error: GatewayError | None) -> None:
         """Tell the caller how it went, unless it went away; the work stays done."""
@@ -68,7 +94,9 @@ class Writer:
         self._jobs: deque[Job[Any]] = deque()
         self._wake = asyncio.Event()
         self._limiter = CapacityLimiter(1)
+        self._suspects = 0  # so many of the next jobs are done one by one
         self._stopping = False
+        self._damage: StoreDamaged | None = None
         self._commit_s = 0.001
         self._company = 1
         self.commits = 0
@@ -79,14 +107,16 @@ class Writer:
         """Do the work in the next transaction and return when it is on disk.
 
         Raises `StoreUnavailable` when the queue is full or the transaction failed; nothing of the job
-        is on disk then.
+        is on disk then. When the caller is cancelled the work is done all the same.
         """
+        if self._damage is not None:
+            raise self._damage
+        if self._stopping:
+            raise StoreUnavailable("The gateway is stopping.")
         if len(self._jobs) >= self._max_jobs:
             raise StoreUnavailable(
                 f"The store is behind: {len(self._jobs)} commits are waiting for the disk."
             )
-        if self._stopping:
-            raise StoreUnavailable("The gateway is stopping.")
         job: Job[T] = Job(work, asyncio.get_running_loop().create_future())
         self._jobs.append(job)
         self._wake.set()
@@ -96,9 +126,17 @@ class Writer:
         """Make a transaction even if no job waits: something lazy should be on disk now."""
         self._wake.set()
 
+    def damaged(self, damage: StoreDamaged) -> None:
+        """Take no more, refuse what waits, and have `run` raise: somebody found the file damaged."""
+        self._damage = damage
+        self.failure = str(damage)
+        while self._jobs:
+            self._jobs.popleft().tell(damage)
+        self._wake.set()
+
     async def run(self) -> None:
-        """Commit until `stop` was called and every job is done."""
-        while True:
+        """Commit until `stop` was called and every job is done; raises `StoreDamaged` when the file is."""
+        while self._damage is None:
             if not self._jobs and not self._wake.is_set():
                 if self._stopping:
                     return
@@ -106,11 +144,14 @@ class Writer:
             self._wake.clear()
             if self._company > 1:
                 await self._gather()
-            batch = [self._jobs.popleft() for _ in range(min(len(self._jobs), _MAX_BATCH))]
-            self._company = max(len(batch), self._company // 2)
+            size = min(len(self._jobs), 1 if self._suspects else _MAX_BATCH)
+            batch = [self._jobs.popleft() for _ in range(size)]
+            self._suspects = max(self._suspects - 1, 0)
+            self._company = max(size, self._company // 2)
             await self._commit(batch)
-            if self._stopping and not self._jobs:
-                return
+            if self._jobs:
+                self._wake.set()
+        raise self._damage
 
     def stop(self) -> None:
         """Take no more jobs and end `run` after the last one."""
@@ -137,38 +178,43 @@ class Writer:
             with anyio.CancelScope(shield=True):
                 error, told = await to_thread.run_sync(self._transact, batch, limiter=self._limiter)
         except Exception as bug:  # noqa: BLE001 - a bug in one job must not take the others' events with it
-            await self._isolate(batch, bug)
+            self._isolate(batch, bug)
             return
         finally:
             self.busy_since = None
         self.failure = None if error is None else str(error)
-        if error is None:
-            self.commits += 1
-            self._commit_s += 0.2 * (time.monotonic() - started - self._commit_s)
-            self._after_commit(told)
-        for job in batch:
-            job.tell(error)
-
-    async def _isolate(self, batch: list[Job[Any]], bug: Exception) -> None:
-        """Do the jobs of a transaction that broke one by one; the one with the bug fails alone."""
-        if len(batch) > 1:
+        try:
+            if error is None:
+                self.commits += 1
+                self._commit_s += 0.2 * (time.monotonic() - started - self._commit_s)
+                self._after_commit(told)
+        finally:
+            # What is on disk is on disk, also when somebody who follows the log fails.
             for job in batch:
-                await self._commit([job])
-        elif batch and not batch[0].done.done():
-            batch[0].done.set_exception(bug)
-        elif not batch:
+                job.tell(error)
+        if isinstance(error, StoreDamaged):
+            self.damaged(error)
+
+    def _isolate(self, batch: list[Job[Any]], bug: Exception) -> None:
+        """Have the jobs of a transaction that broke done one by one; the one with the bug fails alone."""
+        if not batch:
             raise bug
+        if len(batch) == 1:
+            batch[0].fail(bug)
+        else:
+            self._jobs.extendleft(reversed(batch))
+            self._suspects = len(batch)
 
     def _transact(self, batch: list[Job[Any]]) -> tuple[GatewayError | None, Any]:
         try:
             self._conn.execute("BEGIN IMMEDIATE")
             for job in batch:
-                try:
-                    job.result = job.work(self._conn)
-                except GatewayError as refused:  # the job's own word: it must not have written anything
-                    job.error = refused
+                job.do(self._conn)
             told = self._before_commit(self._conn)
             self._conn.execute("COMMIT")
+        except _BUGS:
+            self._roll_back()
+            raise
         except (sqlite3.Error, OSError) as error:
             self._roll_back()
             return _explain(error), None
@@ -186,12 +232,11 @@ class Writer:
         self._after_rollback()
 
 
-def _explain(error: Exception) -> StoreUnavailable:
+def _explain(error: sqlite3.Error | OSError) -> StoreUnavailable:
     """Say in a sentence why the disk did not take the transaction."""
-    if (
-        isinstance(error, sqlite3.Error)
-        and getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
-    ):
-        return StoreFull("The disk or the store is full: free some space, or raise store.max_bytes.")
     name = getattr(error, "sqlite_errorname", type(error).__name__)
+    if is_damage(error):
+        return StoreDamaged(f"The store's file is damaged ({name}: {error}); what can be read will be saved.")
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+        return StoreFull("The disk or the store is full: free some space, or raise store.max_bytes.")
     return StoreUnavailable(f"The store cannot write ({name}: {error}): check the disk.")

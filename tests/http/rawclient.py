@@ -47,6 +47,7 @@ class Client:
         """Read one answer, as long as its own head says."""
         async with asyncio.timeout(PATIENCE_S):
             line, *lines = (await self.reader.readuntil(b"\r\n\r\n"))[:-4].split(b"\r\n")
+            assert line.startswith(b"HTTP/1.1 "), f"out of step: {line}"
             headers = {}
             for field in lines:
                 name, _, value = field.decode("latin-1").partition(":")

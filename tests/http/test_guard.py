@@ -68,6 +68,16 @@ async def test_each_kind_has_its_own_limit(guarded, start, limit, framing):
         assert front.guard._held == 0
 
 
+async def test_white_space_in_front_does_not_decide_the_kind(guarded):
+    """A body that begins with a packet of blanks is still XML."""
+    body = b" \r\n" + b"<" * 100_000
+    async with guarded() as front:
+        client = await front.client()
+        await client.send(post(body)[:-100_000])
+        await settle(lambda: front.guard._held == 3)
+        assert (await client.ask(body[3:])).status == 200
+
+
 @pytest.mark.parametrize("framing", ["counted", "chunked"])
 async def test_a_client_that_writes_everything_first_can_read_the_413(guarded, framing):
     """Five megabytes are read and thrown away, so that the answer is not lost in a reset."""

@@ -6,11 +6,12 @@ import os
 import socket
 import ssl
 import stat
+from dataclasses import replace
 
 import anyio
 import pytest
 import trustme
-from rawclient import PATIENCE_S, chunked, descriptors, post, settle
+from rawclient import PATIENCE_S, Client, chunked, descriptors, post, settle
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
@@ -18,7 +19,9 @@ from starlette.routing import Route
 
 from gateway.guard import Response
 from gateway.listener import CannotListen, Limits, bind, bind_unix
+from gateway.listener.answers import AnswerHeads
 from gateway.listener.bind import _explain
+from gateway.listener.head import Head, KnownHeads
 
 pytestmark = pytest.mark.anyio
 
@@ -179,11 +182,11 @@ async def test_a_dripping_header_is_closed(guarded):
 
 async def test_an_idle_connection_outlives_the_header_deadline_and_ends_with_the_keep_alive(guarded):
     """Between two pushes a device may be silent for long; line breaks do not prolong it."""
-    limits = Limits(header_deadline_s=0.1, keep_alive_s=0.6)
+    limits = Limits(header_deadline_s=0.3, keep_alive_s=1.0)
     async with guarded(limits=limits) as front:
         client = await front.client()
         assert (await client.ask(post())).status == 200
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.5)
         assert (await client.ask(post())).status == 200
         gone = asyncio.ensure_future(client.rest())
         for _ in range(400):
@@ -199,10 +202,10 @@ async def test_a_handler_may_take_longer_than_every_deadline(guarded):
     """No deadline of the connection runs while the gateway itself is working."""
 
     async def handler(request):
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.5)
         return Response(200)
 
-    async with guarded(handler, limits=Limits(header_deadline_s=0.1, keep_alive_s=0.1)) as front:
+    async with guarded(handler, limits=Limits(header_deadline_s=0.3, keep_alive_s=0.3)) as front:
         client = await front.client()
         for _ in range(2):
             assert (await client.ask(post())).status == 200
@@ -292,7 +295,20 @@ async def test_an_application_that_fails_in_the_middle_of_its_answer_closes(list
     assert caplog.text.count("LookupError: lost the rest") == 2
 
 
-@pytest.mark.parametrize("body", [b"12345", b"1", b""])
+async def test_an_answer_that_is_longer_than_declared_is_not_sent(listening, caplog):
+    """It becomes a 500, not the head of something else."""
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3")]})
+        await send({"type": "http.response.body", "body": b"12345"})
+
+    async with listening(app) as front:
+        client = await front.client()
+        assert (await client.ask(post())).status == 500
+        assert await client.rest() == b""
+
+
+@pytest.mark.parametrize("body", [b"1", b""])
 async def test_an_answer_of_another_length_than_declared_closes(listening, body):
     """Client and server never get out of step."""
 
@@ -307,6 +323,67 @@ async def test_an_answer_of_another_length_than_declared_closes(listening, body)
         assert (await client.rest()).count(b"HTTP/1.1") == 1
 
 
+async def test_what_an_application_sends_too_late_is_dropped(listening):
+    """A task that outlives its request cannot write into the next answer."""
+    late = []
+
+    async def app(scope, receive, send):
+        async def again():
+            await asyncio.sleep(0.05)
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"late"})
+
+        if scope["path"] == "/1":
+            late.append(asyncio.ensure_future(again()))
+        else:
+            await late[0]
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async with listening(app) as front:
+        client = await front.client()
+        for path in (b"/1", b"/2", b"/2"):
+            assert (await client.ask(post(path=path))).body == b"ok"
+
+
+async def test_an_application_that_never_stops_sending_does_not_stop_the_others(listening):
+    """Writing to a client that has gone lets everybody else run."""
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while scope["path"] == "/endless":
+            await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async with listening(app, stop_after_s=0) as front:
+        client = await front.client()
+        await client.send(post(path=b"/endless"))
+        await client.reader.readuntil(b"x")
+        client.abort()
+        assert (await (await front.client()).ask(post())).body == b"ok"
+
+
+async def test_a_last_answer_arrives_whole_at_a_slow_reader(guarded):
+    """Closing waits for what neither the client nor the kernel has taken yet."""
+
+    async def handler(request):
+        return Response(200, b"x" * 60_000)
+
+    bound = bind("127.0.0.1", 0)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    async with guarded(handler, sock=bound) as front:
+        slow = socket.socket()
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(("127.0.0.1", front.where))
+        client = Client(*await asyncio.open_connection(sock=slow))
+        client.writer.transport.pause_reading()
+        await client.send(post(extra=b"Connection: close\r\n"))
+        await asyncio.sleep(0.1)
+        client.writer.transport.resume_reading()
+        assert len((await client.answer()).body) == 60_000
+        await client.close()
+
+
 async def test_a_header_that_would_break_the_answer_is_not_sent(listening, caplog):
     """A line break in a header value of the application gives 500 and no second header."""
 
@@ -319,6 +396,21 @@ async def test_a_header_that_would_break_the_answer_is_not_sent(listening, caplo
         answer = await (await front.client()).ask(post())
         assert answer.status == 500
         assert "set-cookie" not in answer.headers
+
+
+def test_heads_are_remembered_for_a_second_and_not_too_many(monkeypatch):
+    """The date moves on, and answers that are all different do not fill the memory."""
+    now = 1_700_000_000.0
+    monkeypatch.setattr("gateway.listener.answers.time", lambda: now)
+    heads = AnswerHeads()
+    first = heads.get(200, [(b"content-length", b"1")], last=False)
+    assert first is heads.get(200, [(b"content-length", b"1")], last=False)
+    assert b"Tue, 14 Nov 2023 22:13:20 GMT" in first.raw
+    now += 1
+    assert b"Tue, 14 Nov 2023 22:13:21 GMT" in heads.get(200, [(b"content-length", b"1")], last=False).raw
+    for n in range(1000):
+        heads.get(200, [(b"content-length", b"%d" % n)], last=False)
+    assert len(heads._made) < 100
 
 
 async def test_running_out_of_descriptors_is_survived(guarded, caplog, monkeypatch):
@@ -378,6 +470,10 @@ def _page():
 
         return StreamingResponse(count())
 
+    async def wait(request: Request) -> PlainTextResponse:
+        await asyncio.sleep(PATIENCE_S)
+        return PlainTextResponse("waited")
+
     async def echo(request: Request) -> PlainTextResponse:
         return PlainTextResponse(await request.body())
 
@@ -387,6 +483,7 @@ def _page():
     app = Starlette(
         routes=[
             Route("/numbers", numbers),
+            Route("/wait", wait),
             Route("/echo", echo, methods=["POST"]),
             Route("/ignore", ignore, methods=["POST"]),
         ]
@@ -407,6 +504,43 @@ async def test_a_unix_socket_streams(listening, tmp_path):
         assert (await client.ask(post(b"again", path=b"/echo"))).body == b"again"
 
 
+async def test_the_same_head_may_come_again_for_every_kind_of_answer(listening):
+    """A head that h11 has seen before is not shown to it again, unless it has to write the answer."""
+
+    async def app(scope, receive, send):
+        body = (await receive())["body"]
+        headers = [] if body.startswith(b"f") else [(b"content-length", b"%d" % len(body))]
+        scope["headers"].append((b"x-mine", b"1"))
+        assert len(scope["headers"]) == 3
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async with listening(app) as front:
+        client = await front.client()
+        for body in (b"framed", b"framed", b"counts", b"framed", b"counts"):
+            answer = await client.ask(post(body))
+            assert (body, body == b"framed") == (answer.body, "transfer-encoding" in answer.headers)
+        await client.send(post(b"framed") * 3 + post(b"counts") * 3)
+        assert [b"framed"] * 3 + [b"counts"] * 3 == [(await client.answer()).body for _ in range(6)]
+        for _ in range(2):
+            old = await front.client()
+            assert (await old.ask(post(b"framed", version=b"1.0"))).headers["connection"] == "close"
+            assert await old.rest() == b""
+
+
+def test_known_heads_do_not_fill_the_memory():
+    """Heads that are all different, or long, or cannot be used twice, are not kept."""
+    known = KnownHeads()
+    head = Head(None, [], 0, lasting=True, waits=False)
+    for n in range(1000):
+        known.add(b"%d" % n, head)
+    known.add(b"x" * 3000, head)
+    known.add(b"chunked", replace(head, length=None))
+    known.add(b"waiting", replace(head, waits=True))
+    assert known.get(b"999") is head
+    assert not any(known.get(raw) for raw in (b"1", b"x" * 3000, b"chunked", b"waiting"))
+
+
 async def test_a_stream_ends_when_its_reader_leaves(listening, tmp_path):
     """The application is told, and its generator is closed."""
     app, left = _page()
@@ -419,8 +553,8 @@ async def test_a_stream_ends_when_its_reader_leaves(listening, tmp_path):
         await settle(lambda: front.listener.connections == 0)
 
 
-async def test_a_stream_is_not_disturbed_by_what_the_client_sends_meanwhile(listening):
-    """The next request waits for its turn, and a flood of them does not fill the memory."""
+async def test_a_stream_is_not_disturbed_by_the_next_request(listening):
+    """It waits for its turn."""
     app, _ = _page()
     async with listening(app) as front:
         client = await front.client()
@@ -428,12 +562,18 @@ async def test_a_stream_is_not_disturbed_by_what_the_client_sends_meanwhile(list
         assert (await client.answer()).body.endswith(b"5\n")
         assert (await client.answer()).body == b"next"
 
-        await client.send(b"GET /numbers?last=30 HTTP/1.1\r\nHost: gw\r\n\r\n")
-        flood = asyncio.ensure_future(client.send(post(b"x" * 30_000, path=b"/echo") * 300))
-        assert (await client.answer()).body.endswith(b"30\n")
-        for _ in range(300):
-            assert len((await client.answer()).body) == 30_000
-        await flood
+
+@pytest.mark.parametrize("path", [b"/numbers", b"/wait"])
+async def test_a_flood_behind_a_request_stays_with_its_sender(listening, path):
+    """While one request is worked on, what follows is not read into memory."""
+    app, _ = _page()
+    async with listening(app, stop_after_s=0) as front:
+        client = await front.client()
+        await client.send(b"GET " + path + b" HTTP/1.1\r\nHost: gw\r\n\r\n")
+        client.writer.write(b"x" * 20_000_000)
+        await asyncio.sleep(0.5)
+        assert client.writer.transport.get_write_buffer_size() > 5_000_000  # the kernel has the rest
+        client.abort()
 
 
 async def test_a_stream_for_http_1_0_ends_with_the_connection(listening):
@@ -473,7 +613,7 @@ def tls():
 async def test_tls_is_served_and_plain_http_on_its_port_is_counted(guarded, tls):
     """The listener takes a context, speaks HTTP/1.1 only, and says when something else than TLS comes in."""
     server, trusting = tls
-    async with guarded(tls=server, limits=Limits(header_deadline_s=0.5)) as front:
+    async with guarded(tls=server, limits=Limits(header_deadline_s=1.0)) as front:
         client = await front.client(tls=trusting)
         for _ in range(3):
             assert (await client.ask(post(b"{" * 100_000))).status == 200

@@ -145,6 +145,40 @@ async def test_a_stream_is_cut_off_after_the_grace(listening):
         assert not (await client.rest()).endswith(b"0\r\n\r\n")
 
 
+@pytest.mark.parametrize("headers", [[], [(b"content-length", b"8")]], ids=["framed", "counted"])
+async def test_a_stream_that_ends_within_the_grace_is_complete_and_ends_the_stop(listening, headers):
+    """The connection was promised to live on when its answer began; it ends all the same."""
+    go_on = asyncio.Event()
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"tick", "more_body": True})
+        await go_on.wait()
+        await send({"type": "http.response.body", "body": b"tack"})
+
+    async with listening(app) as front:
+        client = await front.client()
+        await client.send(post())
+        await client.reader.readuntil(b"tick")
+        stopping = asyncio.ensure_future(_stop(front, LONG_S))
+        await asyncio.sleep(0.02)
+        go_on.set()
+        assert b"tack" in await client.rest()
+        assert await stopping < 5
+
+
+async def test_a_request_that_arrives_in_the_moment_of_the_stop_is_answered(guarded):
+    """What has been read from the socket is not thrown away."""
+    async with guarded() as front:
+        client = await front.client()
+        assert (await client.ask(post(b"[]"))).status == 200
+        (link,) = front.listener._open.values()
+        link.data_received(post(b"{}"))  # the connection's task has not run since
+        assert await _stop(front, LONG_S) < 5
+        assert (await client.answer()).status == 200
+        assert [b"[]", b"{}"] == [request.body for request in front.seen]
+
+
 async def test_a_client_that_does_not_read_is_cut_off_after_the_grace(listening):
     """Neither does one that does not take its answer."""
 

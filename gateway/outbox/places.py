@@ -1,0 +1,135 @@
+"""The places of all sinks: what is settled in memory, what of it is on disk, and what must stay in the log.
+
+A forwarder settles often and a disk is slow, so a place is written with the next commit that happens
+anyway, or after a short while. Every note has a number: an older one never replaces a newer one on disk,
+whatever way they took.
+"""
+
+import asyncio
+import itertools
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.outbox import positions, statements
+from gateway.outbox.positions import Position
+from gateway.outbox.retention import Retained
+
+_SOON_S = 0.25  # a settled place reaches the disk no later than this
+_AGAIN_S = 1.0  # … or when the disk takes writes again
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A snapshot of a place, to be written."""
+
+    number: int
+    position: Position
+
+
+class Places:
+    """The event loop settles, the writer's thread saves; each method says whose it is by its place below."""
+
+    def __init__(self, nudge: Callable[[], None]) -> None:
+        self._nudge = nudge
+        self._numbers = itertools.count(1)
+        self._waiting: dict[str, Note] = {}  # settled, not yet known to be on disk
+        self._saving: dict[str, int] = {}  # numbers of the notes in the running transaction
+        self._saved: dict[str, int] = {}
+        self._live: dict[str, Position] = {}  # what the forwarders work with
+        self._windows: dict[str, int] = {}  # of the sinks that are configured
+        self._timer: asyncio.TimerHandle | None = None
+
+    # On the event loop
+
+    def expect(self, sink: str, window: int) -> None:
+        """Have retention wait for a sink, also when it cannot be used at the moment."""
+        self._windows[sink] = window
+
+    def dismiss(self, sink: str) -> None:
+        """Have retention no longer wait for a sink."""
+        self._windows.pop(sink, None)
+
+    def hand_out(self, position: Position) -> None:
+        """Remember the position that a forwarder works with from now on."""
+        self._live[position.name] = position
+
+    def note(self, position: Position) -> Note:
+        """Take a snapshot."""
+        return Note(next(self._numbers), position.copy())
+
+    def settle(self, position: Position) -> None:
+        """Have a place on disk soon."""
+        self._waiting[position.name] = self.note(position)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_SOON_S, self._due)
+
+    def is_settled(self, sink: str) -> bool:
+        """Say whether everything that `settle` was told is on disk."""
+        return sink not in self._waiting
+
+    @property
+    def all_settled(self) -> bool:
+        """Say whether no place waits for the disk."""
+        return not self._waiting
+
+    def committed(self, expired: dict[str, int]) -> None:
+        """Note that the transaction is on disk; ``expired`` are the accounts that a removal changed."""
+        self._saved.update(self._saving)
+        self._saving.clear()
+        for sink, note in list(self._waiting.items()):
+            if note.number <= self._saved.get(sink, 0):
+                del self._waiting[sink]
+        for sink, count in expired.items():
+            if sink in self._live:
+                self._live[sink].expired = count
+
+    def stop(self) -> None:
+        """Have no more timers."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _due(self) -> None:
+        self._timer = None
+        if self._waiting:
+            self._timer = asyncio.get_running_loop().call_later(_AGAIN_S, self._due)
+            self._nudge()
+
+    # In the writer's thread
+
+    def save(self, conn: sqlite3.Connection, note: Note) -> None:
+        """Write a snapshot, unless a newer one is there."""
+        sink = note.position.name
+        if note.number > max(self._saving.get(sink, 0), self._saved.get(sink, 0)):
+            positions.save(conn, note.position)
+            self._saving[sink] = note.number
+
+    def save_waiting(self, conn: sqlite3.Connection) -> None:
+        """Write every place that waits."""
+        for note in list(self._waiting.values()):
+            self.save(conn, note)
+
+    def enlist(self, conn: sqlite3.Connection, sink: str, *, after: int) -> Position:
+        """Find a sink's place with all that was settled, or give it one."""
+        waiting = self._waiting.get(sink)
+        if waiting is not None:
+            self.save(conn, waiting)
+        return positions.enlist(conn, sink, after=after)
+
+    def rolled_back(self) -> None:
+        """Forget what the transaction would have written."""
+        self._saving.clear()
+
+    def retained(self, conn: sqlite3.Connection, head: int) -> Retained:
+        """Say what a removal must respect."""
+        settled, on_their_way = head, []
+        for sink, window in list(self._windows.items()):
+            position = positions.load(conn, sink)
+            if position is not None:
+                settled = min(settled, position.settled_up_to())
+                for place in (position.cursor, *(owed.first for owed in position.arrears)):
+                    # One window may be settled and not on disk, another one read or in flight.
+                    reach = conn.execute(statements.REACH, (place, 2 * window)).fetchone()[0]
+                    on_their_way.append((place, place if reach is None else reach))
+        return Retained(settled, on_their_way)

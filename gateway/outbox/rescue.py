@@ -1,0 +1,203 @@
+"""Copy everything readable out of a damaged store, and put the accounts right.
+
+What was read is looked at before it is believed: a damaged page may hold anything. Text that changed and
+is still text cannot be told from what was written; SQLite keeps no sums over its pages.
+"""
+
+import contextlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateway.outbox import connection, schema, statements
+from gateway.outbox.holes import Reading, walk
+from gateway.outbox.positions import all_names, load
+
+Row = tuple[Any, ...]
+
+_CHUNK_ROWS = 5_000
+_SMALLEST_ROW_BYTES = 64
+_EXACT = 2**53
+_MARKS = ",".join("?" * len(statements.ENTRY_COLUMNS.split(",")))
+_KEEP_EVENT = f"INSERT OR IGNORE INTO events ({statements.ENTRY_COLUMNS}) VALUES ({_MARKS})"
+_KEYS = {"tallies": ("device", "day", "measure"), "meta": ("key",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What could be saved."""
+
+    events: int = 0
+    lost: int = 0
+    places_lost: bool = True
+
+
+class Rescue:
+    """One salvage: from the damaged file into a fresh store with the tables of this version."""
+
+    def __init__(self, damaged: Path, fresh: sqlite3.Connection) -> None:
+        self._damaged = damaged
+        self._fresh = fresh
+        parts = (damaged, damaged.with_name(damaged.name + "-wal"))
+        size = sum(part.stat().st_size for part in parts if part.exists())
+        self._capacity = size // _SMALLEST_ROW_BYTES  # more rows than this the file never held
+
+    def run(self) -> Report:
+        """Save what can be read. Raises only when the fresh store cannot be written."""
+        old, report = _open(self._damaged), Report()
+        if old is not None:
+            with contextlib.closing(old):
+                report = self._copy(old)
+        with self._transaction():
+            self._skip_numbers()
+        return report
+
+    def _copy(self, old: sqlite3.Connection) -> Report:
+        whole = {table: self._copy_table(old, table) for table in schema.TABLES if table != "events"}
+        self._copy_events(old)
+        with self._transaction():
+            lost = self._settle_accounts(books_whole=whole["devices"] and whole["meta"])
+        events = self._number("SELECT count(*) FROM events")
+        return Report(events, lost, places_lost=not (whole["sinks"] and whole["arrears"]))
+
+    def _copy_table(self, old: sqlite3.Connection, table: str) -> bool:
+        """Copy a small table from its beginning, and if it breaks off from its end; True when it did not."""
+        columns = [row[1] for row in self._fresh.execute(f"PRAGMA table_info({table})")]
+        names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+        keys = _KEYS.get(table, ("rowid",))
+        with self._transaction():
+            for direction in ("", " DESC"):
+                order = ", ".join(key + direction for key in keys)
+                reading = Reading(old, f"SELECT {names} FROM {table} ORDER BY {order}")
+                for row in reading:
+                    self._keep(f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})", table, row)
+                if not reading.broke_off:
+                    return not direction
+        return False
+
+    def _copy_events(self, old: sqlite3.Connection) -> None:
+        self._fresh.execute("BEGIN")
+        for number, row in enumerate(walk(old), 1):
+            self._keep(_KEEP_EVENT, "events", row)
+            if number % _CHUNK_ROWS == 0:
+                self._fresh.execute("COMMIT")
+                self._fresh.execute("BEGIN")
+        self._fresh.execute("COMMIT")
+
+    def _keep(self, statement: str, table: str, row: Row) -> None:
+        if _believable(table, row):
+            # A value of another type than its column's says that the row is damaged.
+            with contextlib.suppress(sqlite3.IntegrityError):
+                self._fresh.execute(statement, row)
+
+    # Accounts and numbers
+
+    def _settle_accounts(self, *, books_whole: bool) -> int:
+        """Account, per sink, for owed events that did not come through; give the worst case."""
+        head = self._head(books_whole=books_whole)
+        self._fresh.execute(statements.PUT_META, ("head", str(head)))
+        worst = 0
+        for name in all_names(self._fresh):
+            position = load(self._fresh, name)
+            if position is None:
+                continue
+            ranges = [(position.cursor, head), *((a.first, a.last) for a in position.arrears if not a.replay)]
+            count = "SELECT count(*) FROM events WHERE seq > ? AND seq <= ?"
+            missing = position.waiting(head) - sum(self._number(count, *owed) for owed in ranges)
+            if missing > 0:
+                self._fresh.execute("UPDATE sinks SET lost = lost + ? WHERE name = ?", (missing, name))
+                worst = max(worst, missing)
+            elif missing < 0:  # the row of the sink was older than the log
+                self._fresh.execute("UPDATE sinks SET since = since + ? WHERE name = ?", (missing, name))
+        return worst
+
+    def _head(self, *, books_whole: bool) -> int:
+        """Find the last number given out: in what is left of the log, and in all that has counted along."""
+        head = max(
+            self._number("SELECT coalesce(max(cursor), 0) FROM sinks"),
+            self._number("SELECT coalesce(max(last), 0) FROM arrears"),
+            self._meta("head"),
+        )
+        if books_whole:
+            counted = self._number("SELECT coalesce(sum(events), 0) FROM devices") + self._meta("skipped")
+            head = max(head, counted)
+            # No log runs so far ahead of all books: such a number is a damaged one.
+            self._fresh.execute("DELETE FROM events WHERE seq > ?", (head + self._capacity,))
+        return max(head, self._number(statements.LAST_SEQ))
+
+    def _skip_numbers(self) -> None:
+        """Go on behind every number that may have been given out, so that none ever means two events.
+
+        Beyond the traces at most as many were given as the file had room for. Without any trace the
+        clock helps: fewer than a thousand events a second have come since 1970.
+        """
+        head = self._meta("head")
+        leap = self._capacity if head else time.time_ns() // 1_000_000
+        self._fresh.execute(statements.PUT_META, ("head", str(head + leap)))
+        self._fresh.execute(statements.PUT_META, ("skipped", str(self._meta("skipped") + leap)))
+        # What was never given out is owed to nobody: the accounts begin later by as much.
+        self._fresh.execute("UPDATE sinks SET since = since + ?", (leap,))
+
+    def _meta(self, key: str) -> int:
+        row = self._fresh.execute(statements.GET_META, (key,)).fetchone()
+        return int(row[0]) if row and row[0].isdecimal() and int(row[0]) < _EXACT else 0
+
+    def _number(self, query: str, *values: int) -> int:
+        return int(self._fresh.execute(query, values).fetchone()[0])
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._fresh.execute("BEGIN")
+        yield
+        self._fresh.execute("COMMIT")
+
+
+def _open(path: Path) -> sqlite3.Connection | None:
+    """Open the damaged file without changing it; None when nothing of it can be read."""
+    if not path.exists() or not path.stat().st_size:
+        return None  # SQLite would delete the WAL of an empty file
+    conn = None
+    try:
+        conn = connection.open_reader(path)
+        conn.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.DatabaseError:
+        if conn is not None:
+            conn.close()
+        return None
+    return conn
+
+
+def _believable(table: str, row: Row) -> bool:
+    """Say whether a row can be what was written; types are the tables' own business."""
+    numbers = [value for value in row if isinstance(value, int)]
+    if not all(-_EXACT < number < _EXACT for number in numbers):
+        return False
+    match table, row:
+        case "events", (int(seq), _, int(revision), *_, body, personal):
+            return (
+                seq > 0
+                and revision >= 0
+                and "data" in _fields(body)
+                and (personal is None or bool(_fields(personal)))
+            )
+        case "sinks", _:
+            return all(number >= 0 for number in numbers[1:])  # `since` may lie before the first number
+        case "arrears", (_, _, int(first), int(last), _):
+            return 0 <= first < last
+        case "letters", (*_, head, _):
+            return bool(_fields(head))
+        case _:
+            return table not in ("events", "arrears", "letters")
+
+
+def _fields(text: object) -> dict[str, Any]:
+    """Read a JSON object; what is none gives an empty one."""
+    try:
+        value = json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,52 @@
+"""Whether there is room for more, asked often and measured seldom."""
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+
+from gateway.errors import StoreFull
+from gateway.outbox import space
+from gateway.outbox.settings import Settings
+from gateway.outbox.space import Space
+
+_LOOK_S = 1.0
+
+
+class Room:
+    """The room of one store; used on the event loop."""
+
+    def __init__(self, gauge: sqlite3.Connection) -> None:
+        self._gauge = gauge
+        self._looked = 0.0
+        self.space = Space(used=0, max_bytes=0, disk_free=0, disk_reserve=0)
+        self.pressed = asyncio.Event()  # room should be made
+
+    def look(self, settings: Settings) -> Space:
+        """Measure; a look that fails leaves the last one in force."""
+        self._looked = time.monotonic()
+        with contextlib.suppress(sqlite3.Error, OSError):
+            self.space = space.look(
+                self._gauge,
+                settings.directory,
+                max_bytes=settings.max_bytes,
+                min_free_bytes=settings.min_free_bytes,
+            )
+        if self.space.pressure:
+            self.pressed.set()
+        return self.space
+
+    def look_again(self, settings: Settings) -> None:
+        """Measure, unless the last look was a moment ago."""
+        if time.monotonic() - self._looked > _LOOK_S:
+            self.look(settings)
+
+    def demand(self, settings: Settings) -> None:
+        """Raise `StoreFull` when nothing more may be taken; it looks again first, room may have been made."""
+        if not self.space.shortage or not self.look(settings).shortage:
+            return
+        if self.space.disk_short:
+            raise StoreFull(f"The disk of {settings.directory} is nearly full: free some space.")
+        raise StoreFull(
+            "The store is full of events that a sink has not had yet: bring the sink back or raise store.max_bytes."
+        )

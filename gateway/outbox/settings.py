@@ -1,0 +1,21 @@
+"""What the owner decided about keeping."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.outbox.entry import Drafting
+from gateway.outbox.letters import Bounds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the owner decided about keeping."""
+
+    directory: Path
+    drafting: Drafting
+    keep_days: float = 30
+    max_bytes: int = 2 * 1024**3
+    min_free_bytes: int = 200 * 1024**2
+    when_full: str = "refuse"
+    commit_queue: int = 2_000
+    letters: Bounds = field(default_factory=Bounds)
