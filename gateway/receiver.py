@@ -142,9 +142,9 @@ class Receiver:
             return "no source recognises it"
         try:
             reading = source.parse(post)
+            await self._outbox.append(reading.events, post.received_at, post.path)
         except Unreadable as unreadable:
             return str(unreadable)
-        await self._outbox.append(reading.events, post.received_at, post.path)
         return None
 
     async def _keep(self, post: Post, source: Source, reading: Reading) -> Reply:
@@ -158,6 +158,8 @@ class Receiver:
             appended = await self._outbox.append(reading.events, post.received_at, post.path)
         except StoreUnavailable as error:
             return self._refuse(post, source, error)
+        except Unreadable as unreadable:  # the store could not give it back as it is
+            return await self._keep_letter(post, source, str(unreadable))
         except Exception as bug:  # a bug of ours must not cost the device its data
             log.exception("append_failed", source=source.name, sender=post.address)
             return await self._keep_letter(post, source, f"the gateway failed on it ({type(bug).__name__})")

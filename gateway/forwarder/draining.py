@@ -33,6 +33,7 @@ class Pacing:
     start: str = "oldest"  # or "now"
     rate_per_s: float = 2_000  # of a backlog; 0 is no cap
     backoff: Backoff
+    gather_s: float = 0.0  # after a small batch, how long the next one gathers; the first event never waits
 
 
 class Draining:
@@ -54,6 +55,7 @@ class Draining:
         self.last_delivery: datetime | None = None
         self.answered = False  # the far end has answered in this round
         self.wait_s = 0.0  # until the pace of a backlog allows more
+        self.light = False  # this round sent far less than it could have
         self._sink = sink
         self._outbox = outbox
         self._reader = reader
@@ -73,7 +75,7 @@ class Draining:
         """
         if self._unnoted:
             await self.save()
-        self.answered, self.wait_s = False, 0.0
+        self.answered, self.wait_s, self.light = False, 0.0, False
         await self._catch_up_later()
         worked = await self._send_new()
         worked |= await self._send_arrears()
@@ -125,6 +127,7 @@ class Draining:
             position.cursor = up_to
 
         await self._deliver(entries, advance)
+        self.light = len(entries) < self._sink.window // 2 and not position.arrears
         return True
 
     async def _send_arrears(self) -> bool:

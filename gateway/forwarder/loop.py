@@ -164,6 +164,9 @@ class Forwarder:
                 # Only now: an HTTPS sink opens without a request, and a backoff must grow until one is answered.
                 self._reached(draining)
             if worked:
+                if draining.light and self._pacing.gather_s and self._stop_by is None:
+                    # A request costs more than an event: what comes within moments shares the next one.
+                    await anyio.sleep(self._pacing.gather_s)
                 continue
             if not self.sink.connected:
                 raise SinkUnavailable("The connection was lost.")

@@ -53,9 +53,7 @@ class Exchange(HTTPStream):
         self._owed = 0  # what is missing to the declared length
         self._bodiless = False
         self.body = body
-        self.lasting = (
-            head.lasting
-        )  # another request may follow; before the end of the answer: if it wants to
+        self.lasting = head.lasting  # as far as is known, another request may follow
         self.answered = False  # something of the answer has been sent
         self.whole = False  # the answer is complete
         self.gone = False  # the client has closed, or what it sends makes no sense

@@ -35,6 +35,7 @@ def mended(head: bytes) -> bytes | None:
 class Head:
     """The head of a request, parsed and accepted."""
 
+    raw: bytes  # what h11 saw, perhaps with something behind it
     request: h11.Request
     headers: Pairs  # names in lower case
     length: int | None  # of the body; None: chunked
@@ -42,17 +43,14 @@ class Head:
     waits: bool  # the client wants to hear 100 Continue before it sends the body
 
 
-def accepted(request: h11.Request, received: int, limit: int, *, waits: bool) -> Head:
-    """Read the framing; raise for what h11 lets pass and we do not.
-
-    ``received`` bytes have come since the last request; h11 limits a head only while it is incomplete.
-    """
+def accepted(request: h11.Request, raw: bytes, limit: int, *, waits: bool) -> Head:
+    """Read the framing; raise for what h11 lets pass and we do not."""
     headers = [(name.lower(), value) for name, value in request.headers.raw_items()]
     if not request.http_version.startswith(b"1."):
         raise h11.RemoteProtocolError("HTTP/2 is not served", error_status_hint=505)
     if request.method == b"CONNECT":
         raise h11.RemoteProtocolError("this is no proxy", error_status_hint=501)
-    if received > limit and _size(request.target, headers) > limit:
+    if len(raw) > limit and _size(request.target, headers) > limit:  # h11 only limits what is incomplete
         raise h11.RemoteProtocolError("header too large", error_status_hint=431)
     fields = dict(headers)
     chunked = b"transfer-encoding" in fields
@@ -61,7 +59,7 @@ def accepted(request: h11.Request, received: int, limit: int, *, waits: bool) ->
         raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding", error_status_hint=400)
     length = None if chunked else int(fields.get(b"content-length", 0))
     closing = any(name == b"connection" and b"close" in value.lower() for name, value in headers)
-    return Head(request, headers, length, not closing and request.http_version != b"1.0", waits)
+    return Head(raw, request, headers, length, not closing and request.http_version != b"1.0", waits)
 
 
 def _size(target: bytes, headers: Pairs) -> int:

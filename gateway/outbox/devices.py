@@ -133,9 +133,7 @@ class Book:
         if draft.kind == "heartbeat":
             return
         known = page.newest
-        # A fact from the future was stated by a wrong clock: it must not stand for years.
-        ahead_of_us = known is not None and known > draft.received and not late
-        if known is None or draft.time >= known or ahead_of_us:
+        if known is None or draft.time >= known or (not late and known > _horizon(page, draft)):
             page.newest = draft.time
             page.newest_data = draft.data
 
@@ -162,6 +160,11 @@ class Book:
             known = next((known for known in self._pages if known not in self._dirty), None)
             if known is not None:
                 del self._pages[known]
+
+
+def _horizon(page: Page, draft: Draft) -> int:
+    """Say how new a fact can be at most: one beyond that was a slip of the clock and must not stand for years."""
+    return draft.received + max(page.clock_offset_ms or 0, 0) + draft.late_limit
 
 
 _COLUMNS = tuple(column.name for column in fields(Page) if column.name != "doubt")

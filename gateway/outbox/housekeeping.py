@@ -14,6 +14,7 @@ from gateway.outbox.store import Outbox
 _ROUND_S = 30.0
 _PAUSE_S = 1.0  # when nothing can be removed, asking more often does not help
 _DAY_MS = 86_400_000
+_ROOM_STEP_ROWS = 500  # under pressure no more than is needed, nearly
 
 
 class Housekeeper:
@@ -34,7 +35,8 @@ class Housekeeper:
             # When the disk is in trouble the writer says so, and the next round tries again.
             with contextlib.suppress(StoreUnavailable):
                 await self.tidy()
-            await asyncio.sleep(_PAUSE_S)
+            if self._outbox.space.pressure:
+                await asyncio.sleep(_PAUSE_S)
 
     async def tidy(self) -> None:
         """Do one round."""
@@ -55,10 +57,10 @@ class Housekeeper:
         """Remove step by step until there is room again. A full disk is not helped: pages stay the store's."""
 
         def settled(conn: sqlite3.Connection, retained: Retained) -> Removed:
-            return retention.remove_settled(conn, settled_up_to=retained.settled_up_to)
+            return retention.remove_settled(conn, settled_up_to=retained.settled_up_to, limit=_ROOM_STEP_ROWS)
 
         def owed(conn: sqlite3.Connection, retained: Retained) -> Removed:
-            return retention.remove_owed(conn, keep=retained.on_their_way)
+            return retention.remove_owed(conn, keep=retained.on_their_way, limit=_ROOM_STEP_ROWS)
 
         while self._outbox.look().pressure:
             rows = (await self._outbox.remove(settled)).rows

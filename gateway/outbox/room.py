@@ -10,7 +10,7 @@ from gateway.outbox import space
 from gateway.outbox.settings import Settings
 from gateway.outbox.space import Space
 
-_LOOK_S = 1.0
+_LOOK_S = 0.1  # seldom enough to cost nothing, often enough that a burst does not eat the reserve
 
 
 class Room:

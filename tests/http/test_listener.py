@@ -531,7 +531,7 @@ async def test_the_same_head_may_come_again_for_every_kind_of_answer(listening):
 def test_known_heads_do_not_fill_the_memory():
     """Heads that are all different, or long, or cannot be used twice, are not kept."""
     known = KnownHeads()
-    head = Head(None, [], 0, lasting=True, waits=False)
+    head = Head(b"", None, [], 0, lasting=True, waits=False)
     for n in range(1000):
         known.add(b"%d" % n, head)
     known.add(b"x" * 3000, head)

@@ -180,10 +180,10 @@ async def test_a_missing_host_is_forgiven(guarded, rest):
     """HTTP/1.1 without Host is served: there is only one host here."""
     async with guarded() as front:
         client = await front.client()
-        for _ in range(2):
-            answer = await client.ask(b"POST /e HTTP/1.1\r\n" + rest + b"Content-Length: 2\r\n\r\n{}")
-            assert answer.status == 200
-        assert [b"{}", b"{}"] == [request.body for request in front.seen]
+        for body in (b"{}", b"[]", b"<>"):
+            head = b"POST /e HTTP/1.1\r\n" + rest + b"Content-Length: 2\r\n\r\n"
+            assert (await client.ask(head + body)).status == 200
+        assert [b"{}", b"[]", b"<>"] == [request.body for request in front.seen]
 
 
 async def test_a_missing_host_in_bare_line_feeds_and_pieces_is_forgiven(guarded):
@@ -391,6 +391,20 @@ async def test_expect_100_continue_is_answered_before_the_body(guarded):
         assert (await client.answer()).status_line == b"HTTP/1.1 100 Continue"
         assert (await client.ask(b"{}")).status == 200
         assert (await client.ask(head + b"[]")).status == 200  # it did not wait: nothing to go on with
+
+
+async def test_a_mended_head_that_comes_again_gets_a_framed_answer(listening):
+    """What h11 is shown late is the mended head, not the device's."""
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": scope["path"].encode()})
+
+    async with listening(app) as front:
+        client = await front.client()
+        for _ in range(3):
+            answer = await client.ask("POST /客流 HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}".encode())
+            assert "/客流" == answer.body.decode()
 
 
 async def test_counted_answers_are_the_same_as_those_of_h11(listening):
