@@ -4,12 +4,15 @@ A fault is raised when it is noticed and cleared when it is gone; raising it aga
 sentence says what is wrong and where, with the figures of this case; the action belongs to the code.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import ClassVar
 
 ACTIONS: dict[str, str] = {
     "clock_missing": "Set site.zone in the configuration to the IANA zone of the site, for example Europe/Lisbon.",
+    "clock_not_set": "Set the device's clock, or give it a time server; its menu calls this NTP.",
     "config_rejected": "Correct the lines that `gateway check` names, then reload; the last good configuration is in use.",
     "config_restart": "Restart the gateway to put these settings into effect.",
     "no_sink": "Add a [sinks.NAME] table to the configuration; config.example.toml shows how.",
@@ -50,6 +53,7 @@ ACTIONS: dict[str, str] = {
     "unreadable_pushes": "Look at them with `gateway letters list`; the reason says what could not be read.",
     "refused_sender": "Add the sender's network to listen.allow if it is yours.",
     "refused_request": "Check the sender; the reason says which limit of [listen] it hit.",
+    "window_without_length": "Check the device's firmware: it reports windows that end when they begin.",
     "zone_disagrees": "Set the time zone on the device, or site.zone in the configuration, so that both agree.",
 }
 
@@ -83,6 +87,14 @@ class Faults:
     """The faults that stand. Bounded: hostile senders cannot fill it."""
 
     MAX = 200
+    # What happened rather than what stands: forgotten when it has not happened again for so many seconds.
+    PASSING: ClassVar[Mapping[str, float]] = {
+        "refused_request": 3600,
+        "refused_sender": 3600,
+        "task_restarted": 3600,
+        "terminal_asks_to_open_door": 3600,
+        "unreadable_pushes": 3600,
+    }
 
     def __init__(self) -> None:
         self._standing: dict[tuple[str, str], Fault] = {}
@@ -116,6 +128,11 @@ class Faults:
         return bool(gone)
 
     def __iter__(self) -> Iterator[Fault]:
+        now = datetime.now(UTC)
+        for key, fault in list(self._standing.items()):
+            age_s = (now - (fault.last or fault.since)).total_seconds()
+            if age_s > self.PASSING.get(fault.code, math.inf):
+                del self._standing[key]
         return iter(list(self._standing.values()))
 
     def __len__(self) -> int:

@@ -6,7 +6,7 @@ tallies of its own day.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -44,6 +44,7 @@ class Projection:
         self._limiter = CapacityLimiter(1)
         self._gateway_id = gateway_id
         self._zone = zone
+        self.names: Mapping[str, str] = {}  # by device id, or by what stands behind its family
 
     async def states(self, only: Iterable[str] | None = None) -> Sequence[State]:
         """Give the state of every device, or of the named ones."""
@@ -64,9 +65,15 @@ class Projection:
         wanted = [None] if only is None else only
         pages = [page for name in wanted for page in devices(self._conn, name)]
         return [
-            State(str(page["id"]), json.dumps(describe(self._conn, page, day), ensure_ascii=False).encode())
+            State(str(page["id"]), json.dumps(self._named(page, day), ensure_ascii=False).encode())
             for page in pages
         ]
+
+    def _named(self, page: dict[str, object], day: Day) -> dict[str, object]:
+        state = describe(self._conn, page, day)
+        device = str(page["id"])
+        name = self.names.get(device) or self.names.get(device.partition("-")[2])
+        return state | {"name": name} if name else state
 
 
 def describe(conn: sqlite3.Connection, page: dict[str, object], day: Day) -> dict[str, object]:

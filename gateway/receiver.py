@@ -28,6 +28,8 @@ _GET_TEXT = (
     "Devices send their pushes here with POST; type http://{host}{path} into the device's upload URL.\n"
 )
 _VISITORS = 50
+# What a source notices about a device; it is gone when a push of the device comes without it.
+_NOTICES = frozenset({"clock_missing", "clock_not_set", "window_without_length", "zone_disagrees"})
 ALIVE_PATH = "/gateway-alive"  # the daemon asks itself whether its port answers
 _ADDRESSES = 5_000
 
@@ -103,6 +105,7 @@ class Receiver:
         self.counters.posts += 1
         self.last_post = time.monotonic()
         if not request.body.strip(b"\0 \t\r\n"):
+            self._show_visit(request)
             return Reply(400, b"The body is empty: the device sent nothing to keep.\n")
         post = self._post(request)
         source = self._choose(post)
@@ -148,9 +151,7 @@ class Receiver:
         return None
 
     async def _keep(self, post: Post, source: Source, reading: Reading) -> Reply:
-        for notice in reading.notices:
-            subject = reading.events[0].device.id if reading.events else post.address
-            self._faults.report(notice.code, subject, notice.sentence, notice.action)
+        self._tell(post, reading)
         if not reading.events and reading.reply is not None:
             self._watch(post, source, "declined", reading)
             return reading.reply
@@ -165,6 +166,15 @@ class Receiver:
             return await self._keep_letter(post, source, f"the gateway failed on it ({type(bug).__name__})")
         self._kept(post, source, reading, appended)
         return reading.reply or source.accepted(post)
+
+    def _tell(self, post: Post, reading: Reading) -> None:
+        """Report what the source noticed about the sender, and clear what it no longer notices."""
+        subject = reading.events[0].device.id if reading.events else post.address
+        noticed = {notice.code for notice in reading.notices}
+        for code in _NOTICES - noticed:
+            self._faults.clear(code, subject)
+        for notice in reading.notices:
+            self._faults.report(notice.code, subject, f"{subject}: {notice.sentence}", notice.action)
 
     def _kept(self, post: Post, source: Source, reading: Reading, appended: Appended) -> None:
         self.counters.events += appended.new
@@ -252,6 +262,17 @@ class Receiver:
             return Response(200, datetime.now(UTC).strftime("%m%d%Y%H%M%S").encode(), "text/html")
         if request.path == ALIVE_PATH:
             return Response(405, b"", "text/plain")
+        self._show_visit(request)
+        if request.method in {"GET", "HEAD"}:
+            host = request.headers.get("host", "")
+            text = _GET_TEXT.format(
+                gateway=self.reception.gateway_id, host=_plain(host), path=_plain(request.path)
+            )
+            return Response(404, text.encode(), "text/plain; charset=utf-8")
+        return Response(405, b"Send pushes with POST.\n", "text/plain", {"allow": "POST, PUT"})
+
+    def _show_visit(self, request: Request) -> None:
+        """Let the installer see who came without a push."""
         self.visitors.append(
             {
                 "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -260,13 +281,6 @@ class Receiver:
                 "path": request.path[:256],
             }
         )
-        if request.method in {"GET", "HEAD"}:
-            host = request.headers.get("host", "")
-            text = _GET_TEXT.format(
-                gateway=self.reception.gateway_id, host=_plain(host), path=_plain(request.path)
-            )
-            return Response(404, text.encode(), "text/plain; charset=utf-8")
-        return Response(405, b"Send pushes with POST.\n", "text/plain", {"allow": "POST, PUT"})
 
 
 def _response(reply: Reply) -> Response | None:

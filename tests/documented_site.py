@@ -179,11 +179,19 @@ class Gateway:
             connection.request(method, path, body)
             return connection.getresponse().read()
 
-    def push_all(self) -> None:
+    def push_all(self) -> list[str]:
+        """Push everything; give what was said meanwhile: a notice goes when a push of the device comes without it."""
+        said: list[str] = []
         for case in PUSHED:
             self.ask("POST", "/", (FIXTURES / case / "body").read_bytes())
+            if case.startswith("people_counter"):
+                said += [
+                    fault["sentence"]
+                    for fault in json.loads(self.command("status", "--json").stdout)["faults"]
+                ]
         self.ask("POST", "/x", b"a=1&b=2")
         self.ask("POST", "/x", b"x" * 70_000)
+        return said
 
     def delivered(self) -> subprocess.CompletedProcess:
         """Wait until nothing waits for a sink; give the status then."""
@@ -218,9 +226,9 @@ def running_site(folder: Path) -> Iterator[Site]:
         with Subscriber(broker.port, "gateway/#", name="reader", password="reader-pass") as reader:
             with gateway.running():
                 greeting = gateway.ask("GET", "/").decode()
-                gateway.push_all()
+                said = gateway.push_all()
                 shown = gateway.delivered()
-                sentences = gateway.sentences(shown.stdout)
+                sentences = said + gateway.sentences(shown.stdout)
                 reader.wait_for(_all_is_told)
             messages = reader.wait_for(lambda seen: b'"stopped"' in seen[-1].payload)
         told = [(message.topic.rpartition("/")[2], json.loads(message.payload)) for message in messages]

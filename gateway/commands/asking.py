@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from gateway.config import Config, load
+from gateway.config import Config, last_good, load
 from gateway.control.client import Client, DaemonDown
 from gateway.errors import ConfigError, GatewayError
 from gateway.outbox.reading import looking
@@ -20,11 +20,15 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for p
 
 
 def configuration(path: Path | None) -> Config:
-    """Load the configuration, or end with what is wrong with it."""
+    """Load the configuration; a broken one does not hide how the gateway is, which runs on the last good one."""
     try:
         return load(path)
     except ConfigError as error:
-        give_up(str(error))
+        recalled = last_good.recall(path)
+        if recalled is None:
+            give_up(str(error))
+        click.echo(f"{error}\nThe last good configuration is used until that is corrected.\n", err=True)
+        return recalled
 
 
 def give_up(sentence: str, status: int = CANNOT_TELL) -> NoReturn:
@@ -43,7 +47,7 @@ def read(
         try:
             with looking(config.store.path) as conn:
                 told = from_store(conn)
-        except GatewayError as error:
+        except (GatewayError, sqlite3.Error) as error:
             give_up(f"{down}\n{error}")
         click.echo(f"{down} This is what it left on disk.", err=True)
         return told
@@ -68,7 +72,8 @@ def show(value: object) -> None:
 
 def table(rows: list[dict[str, object]], columns: dict[str, str]) -> None:
     """Print rows under headings; ``columns`` is key: heading."""
-    cells = [[_cell(row.get(key)) for key in columns] for row in rows]
+    last = list(columns)[-1]  # nothing stands behind it, so it is never cut
+    cells = [[_cell(row.get(key), cut=key != last) for key in columns] for row in rows]
     widths = [
         max([len(head), *(len(line[at]) for line in cells)]) for at, head in enumerate(columns.values())
     ]
@@ -81,9 +86,9 @@ def plain(text: object) -> str:
     return "".join(char if char.isprintable() else "?" for char in str(text))
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, *, cut: bool) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return plain(value)[:80]
+    return plain(value)[:80] if cut else plain(value)

@@ -1,6 +1,7 @@
 """`gateway status`, `gateway devices` and `gateway sinks`."""
 
 import sys
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, cast
 
@@ -80,7 +81,9 @@ def _status_when_down(store: Path, sentence: str, *, as_json: bool) -> None:
 
 def _print_status(told: Row, faults: list[Row]) -> None:
     for fault in faults:
-        click.echo(f"! {plain(fault['sentence'])}\n    do: {plain(fault['action'])}   [{fault['code']}]")
+        for mark, line in zip(chain("!", repeat(" ")), str(fault["sentence"]).splitlines(), strict=False):
+            click.echo(f"{mark} {plain(line)}")
+        click.echo(f"    do: {plain(fault['action'])}   [{fault['code']}]")
     if not faults:
         click.echo("All well.")
     since = cast("dict[str, Any]", told["since_start"])
@@ -95,6 +98,10 @@ def _print_status(told: Row, faults: list[Row]) -> None:
         f"disk {store['disk_free_bytes'] >> 20} MiB free; letters {sum(store['letters'].values())}\n"
     )
     table(cast("list[Row]", told["sinks"]), _SINK_COLUMNS)
+    visitors = cast("list[Row]", told["visitors"])
+    if visitors:
+        click.echo("\nCame without a push:")
+        table(visitors[-5:], {"time": "TIME", "address": "FROM", "method": "METHOD", "path": "PATH"})
 
 
 @click.command()
@@ -148,6 +155,8 @@ def sinks(path: Path | None, name: str | None, *, try_now: bool, as_json: bool) 
         return
     rows = cast("list[Row]", read(config, "sinks", lambda conn: views.sink_accounts(conn, verify=True)))
     rows = [row for row in rows if name in (None, row["name"])]
+    if name and not rows:
+        give_up(f"There is no sink {plain(name)}; `gateway sinks` lists them.", FAULT)
     if as_json:
         show(rows)
     else:

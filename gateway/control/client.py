@@ -51,7 +51,12 @@ class Client:
                 answer = client.request(method, path, **how)  # type: ignore[arg-type]  # params and json
         except (httpx2.TransportError, OSError) as error:
             raise DaemonDown(self._down(error)) from error
-        body: dict[str, object] = answer.json()
+        try:
+            body: dict[str, object] = answer.json()
+        except ValueError as error:
+            raise GatewayError(
+                f"The gateway failed on this request ({answer.status_code}): its log says why."
+            ) from error
         if answer.status_code >= 400:
             raise GatewayError(str(body.get("problem", f"The daemon answered {answer.status_code}.")))
         return body

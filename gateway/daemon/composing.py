@@ -114,6 +114,17 @@ def rendering(config: Config, name: str, key: str) -> Rendering:
     )
 
 
+def names(config: Config) -> dict[str, str]:
+    """Give the names that a person chose for devices, by the device's id or by the end of it for a path token."""
+    chosen = {}
+    for device in config.devices.values():
+        if device.name and device.id:
+            chosen[device.id] = device.name
+        if device.name and device.token:
+            chosen[f"path-{slug(device.token)}"] = device.name
+    return chosen
+
+
 def pacing(section: AnySink) -> Pacing:
     """Say how one sink is driven."""
     return Pacing(

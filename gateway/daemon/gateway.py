@@ -1,6 +1,7 @@
 """The running gateway: its parts, and the order in which they start and stop."""
 
 import socket
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from logging import getLogger
@@ -29,6 +30,8 @@ log = structlog.get_logger()
 
 _CONTROL_KEEP_ALIVE_S = 3600.0
 _WRITER_END_S = 60.0
+# A browser opens connections that it may need later, and says nothing on them.
+_HARMLESS = frozenset({"silent"})
 
 
 class Gateway:
@@ -40,9 +43,12 @@ class Gateway:
         self.faults = Faults()
         self._stop = anyio.Event()
         self._key = ""
+        self._running = config  # what a reload cannot change stays as it is here
+        self._refusals: Counter[str] = Counter()
         self._address: tuple[str, int] = port.getsockname()[:2]
         self._housekeeper = Housekeeper(outbox)
         self._projection = Projection(outbox.path, slug(config.gateway.id), composing.drafting(config).zone)
+        self._projection.names = composing.names(config)
         self._receiver = Receiver(outbox, composing.reception(config), self.faults)
         self._health = Health(config, outbox, self.faults)
         self._lines = Lines(
@@ -97,20 +103,25 @@ class Gateway:
     async def reload(self, config: Config) -> None:
         """Put a new configuration into effect; receiving goes on, the log is not touched."""
         old, self.config, self._health.config = self.config, config, config
-        self._receiver.reception = composing.reception(config)
+        fixed = self._running
+        self._receiver.reception = replace(composing.reception(config), zone=fixed.site.tzinfo)
         self.outbox.settings = replace(
-            composing.store_settings(config), directory=old.store.path, max_bytes=old.store.max_bytes
+            composing.store_settings(config),
+            directory=fixed.store.path,
+            max_bytes=fixed.store.max_bytes,
+            drafting=replace(composing.drafting(config), zone=composing.drafting(fixed).zone),
         )
+        self._projection.names = composing.names(config)
         everything = config.gateway != old.gateway or config.events != old.events
         changed = [name for name, line in self._lines if everything or config.sinks.get(name) != line.section]
         await self._lines.end(changed, config.runtime.stop_grace_s)
-        for name in set(old.sinks) - set(config.sinks):
+        for name in set(old.sinks) - {name for name, sink in config.sinks.items() if sink.enabled}:
             self.outbox.dismiss(name)
         self._lines.start(self._tasks, config, self._key)
         for name, line in self._lines:
             if name in changed:  # a person changed it: an earlier stop or pause no longer stands
                 line.forwarder.try_now()
-        self._tell_restart(old, config)
+        self._tell_restart(fixed, config)
 
     # Parts of the life
 
@@ -173,6 +184,9 @@ class Gateway:
             log.error("store_salvaged", problem=saved.problem, events=saved.events, lost=saved.lost)
 
     def _refused(self, address: str, reason: str) -> None:
+        self._refusals[reason] += 1
+        if reason in _HARMLESS:
+            return
         code = "refused_sender" if reason == "not_allowed" else "refused_request"
         if self.faults.report(code, address, f"{address or 'A connection'} was refused: {reason}."):
             log.warning("connection_refused", sender=address, reason=reason)
@@ -180,7 +194,7 @@ class Gateway:
     def _port_facts(self) -> dict[str, object]:
         return {
             "listen": f"{self._address[0]}:{self._address[1]}",
-            "refused_connections": dict(self._port.refused),
+            "refused_connections": dict(self._refusals),
         }
 
     def _probe_address(self) -> tuple[str, int] | None:

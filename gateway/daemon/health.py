@@ -24,13 +24,14 @@ class Health:
         for name, line in self.lines or ():
             place = line.forwarder.position
             sinks[name] = {
-                "connected": line.forwarder.sink.connected,
+                "connected": line.forwarder.works,
                 "waiting": None if place is None else place.waiting(self._outbox.head),
             }
         return {
             "state": "online",
             "gateway": self.config.gateway.id,
             "name": self.config.gateway.name,
+            "site": self.config.site.name,
             "version": __version__,
             "config_hash": self.config.hash,
             "received": self._outbox.received,
@@ -51,6 +52,9 @@ class Health:
 
     def standing(self) -> list[Fault]:
         """Give the faults, with those that are read off the store's state right now."""
+        for name, line in self.lines or ():
+            if line.forwarder.position is not None and not line.forwarder.position.lettered:
+                self._faults.clear("sink_rejects", name)
         failure, space = self._outbox.failure, self._outbox.space
         if failure:
             self._faults.report("store_failed", "", failure)

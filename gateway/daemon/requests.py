@@ -90,7 +90,7 @@ class Requests:
         return account | {
             "configured": True,
             "type": line.section.type,
-            "connected": forwarder.sink.connected,
+            "connected": forwarder.works,
             "last_error": forwarder.last_error,
             "last_delivery": None if last is None else last.isoformat(timespec="seconds"),
             "next_try_s": round(wait_s, 1) if wait_s > 0 else None,

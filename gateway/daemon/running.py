@@ -1,6 +1,7 @@
 """Start the gateway from a configuration file, react to signals, end with a status that systemd understands."""
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -11,8 +12,8 @@ import anyio
 import structlog
 
 from gateway import __version__, logs, systemd
-from gateway.config import Config, load
-from gateway.daemon import composing, last_good
+from gateway.config import Config, last_good, load
+from gateway.daemon import composing
 from gateway.daemon.gateway import Gateway
 from gateway.errors import ConfigError, GatewayError
 from gateway.listener import bind, bind_unix
@@ -25,6 +26,7 @@ def run(path: Path | None) -> int:
     """Run until a signal; 0 after an orderly stop, 1 when the gateway cannot start or go on."""
     # Until the loop takes signals, a reload that comes too early must not end the process.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    os.umask(0o027)  # the store is for the gateway and its group, whoever may enter the directory
     rejected: str | None = None
     try:
         config = load(path)

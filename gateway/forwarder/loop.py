@@ -56,11 +56,17 @@ class Forwarder:
         self._wake = anyio.Event()  # there may be something to send
         self._poke = anyio.Event()  # a person or the daemon wants something
         self._stop_by: float | None = None
+        self._troubled = True  # what an earlier life reported is cleared by the first answer, too
 
     @property
     def last_delivery(self) -> datetime | None:
         """When the far end last took something."""
         return self._draining.last_delivery if self._draining else None
+
+    @property
+    def works(self) -> bool:
+        """The far end is there and its last answer was no refusal."""
+        return self.sink.connected and self.last_error is None
 
     # Control, called from other tasks of the same loop
 
@@ -191,8 +197,9 @@ class Forwarder:
 
     def _reached(self, draining: Draining) -> None:
         position = draining.position
-        if self.last_error is None and not position.attempts:
+        if not self._troubled:
             return
+        self._troubled = False
         if position.attempts:
             log.info("sink_reached", sink=self.sink.name, after_attempts=position.attempts)
             position.attempts = 0
@@ -210,6 +217,7 @@ class Forwarder:
             position.stopped = str(error)
         position.retry_at = milliseconds(datetime.now(UTC)) + int(delay_s * 1000)
         self.paused_until = time.monotonic() + delay_s
+        self._troubled = True
         # One outage is one fault: "the connection was lost" gives way to "nothing accepts connections".
         self._faults.clear_subject(self.sink.name, _FAULTS, but=error.fault)
         self._faults.report(error.fault, self.sink.name, f"Sink {self.sink.name}: {error}")

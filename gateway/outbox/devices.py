@@ -130,7 +130,7 @@ class Book:
 
     def newest(self, page: Page, draft: Draft, *, late: bool) -> None:
         """Keep the newest fact: state never goes back to an older one."""
-        if draft.kind == "heartbeat":
+        if not draft.leads:
             return
         known = page.newest
         if known is None or draft.time >= known or (not late and known > _horizon(page, draft)):

@@ -46,6 +46,7 @@ class Draft:
     zone: tzinfo  # the site's, in which its days are counted
     tallies: Mapping[str, int]
     data: str  # the part of the body that the device's state shows
+    leads: bool  # it may be shown as the newest: no sign of life, and no part of the people in another event
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ class Drafting:
             zone=self.zone,
             tallies=added,
             data=data,
+            leads=event.kind != Kind.HEARTBEAT and event.data.get("view", "total") == "total",
         )
 
 

@@ -13,9 +13,11 @@ from gateway.outbox import statements
 Row = tuple[Any, ...]
 
 _PROBES = 20_000  # reads that fail at once; a page has some ten rows, so this is enough for a thousand pages
+_MOST_ASTRAY = 10_000
+_FAR = 1_000_000  # no retention leaves such a gap between two rows beside a damaged page
 _LAST = 2**53
 _UP = f"SELECT {statements.ENTRY_COLUMNS} FROM events WHERE seq > ? ORDER BY seq"
-_DOWN = f"SELECT {statements.ENTRY_COLUMNS} FROM events WHERE seq <= ? ORDER BY seq DESC"
+_DOWN = f"SELECT {statements.ENTRY_COLUMNS} FROM events WHERE seq < ? ORDER BY seq DESC"
 
 
 class Reading:
@@ -34,45 +36,85 @@ class Reading:
             self.broke_off = True
 
 
+class _Run:
+    """The rows of the log from one place on, upwards or downwards, up to the first that cannot be had.
+
+    A number out of line is a damaged one. Each row is held back until the next one has shown which of the
+    two is out of line; where reading breaks off, one that lies far out is not believed either.
+    """
+
+    def __init__(self, conn: sqlite3.Connection, *, start: int, before: int, sign: int) -> None:
+        self._conn = conn
+        self._query = _UP if sign > 0 else _DOWN
+        self._before = before
+        self._sign = sign
+        self.place = start  # everything up to here has been read
+        self.finished = False
+        self.astray = 0  # rows out of line
+
+    def __iter__(self) -> Iterator[Row]:
+        while not self.finished:
+            started = self.place
+            yield from self._stretch()
+            if not self.finished:
+                yield from self._swallowed()
+                if self.place == started:
+                    return
+
+    def _stretch(self) -> Iterator[Row]:
+        """Give rows until reading breaks off."""
+        reading = Reading(self._conn, self._query, self.place)
+        held: Row | None = None
+        for row in reading:
+            if self._ahead(row) <= 0:
+                self.astray += 1
+                if self.astray > _MOST_ASTRAY:
+                    return  # pages that point in circles
+            elif held is None or (row[0] - held[0]) * self._sign <= 0:
+                held = row
+            elif not self._within(held):
+                self.finished = True
+                return
+            else:
+                yield self._confirmed(held)
+                held = row
+        self.finished = not reading.broke_off
+        if held is not None and self._within(held) and (self.finished or self._ahead(held) < _FAR):
+            yield self._confirmed(held)
+
+    def _swallowed(self) -> Iterator[Row]:
+        """Give the last good row: Python asks for the next one before it gives it, and it goes down with the bad."""
+        for row in Reading(self._conn, f"{self._query} LIMIT 1", self.place):
+            if 0 < self._ahead(row) < _FAR and self._within(row):
+                yield self._confirmed(row)
+
+    def _within(self, row: Row) -> bool:
+        return bool((row[0] - self._before) * self._sign < 0)
+
+    def _ahead(self, row: Row) -> int:
+        return int((row[0] - self.place) * self._sign)
+
+    def _confirmed(self, row: Row) -> Row:
+        self.place = row[0]
+        return row
+
+
 def walk(conn: sqlite3.Connection) -> Iterator[Row]:
     """Give every row of the log that can be read, in no certain order."""
-    holes, probes = [(-_LAST, 0, _LAST)], 0
-    while holes and probes < _PROBES:
+    newest = next(iter(Reading(conn, f"{_DOWN} LIMIT 1", _LAST)), None)
+    end = _LAST if newest is None else newest[0] + 1
+    holes, effort = [(-end, 0, end)], 0  # (for the order, last read from below, first read from above)
+    while holes and effort < _PROBES:
         _, low, high = heapq.heappop(holes)
-        up = Reading(conn, _UP, low)
-        for row in _in_line(up, last=high):
-            low = row[0]
-            yield row
-        if not up.broke_off:
+        up = _Run(conn, start=low, before=high, sign=1)
+        yield from up
+        if up.finished:
             continue
-        down = Reading(conn, _DOWN, high)
-        for row in _in_line(down, last=low + 1, sign=-1):
-            high = row[0] - 1
-            yield row
-        probes += 2
+        down = _Run(conn, start=high, before=up.place, sign=-1)
+        yield from down
+        low, high = up.place, down.place
+        effort += 2 + (up.astray + down.astray) // 100
         middle = (low + high) // 2
-        if down.broke_off and low < middle < high:
-            heapq.heappush(holes, (low - middle, low, middle))
+        if not down.finished and low < middle < high - 1:
+            heapq.heappush(holes, (low - middle, low, middle + 1))
             heapq.heappush(holes, (middle - high, middle, high))
-
-
-def _in_line(rows: Reading, *, last: int, sign: int = 1) -> Iterator[Row]:
-    """Give rows whose numbers grow (or fall), up to ``last``; a number out of line is a damaged one.
-
-    Each row is held back until the next one has shown which of the two is out of line.
-    """
-    held: Row | None = None
-    place = before = -_LAST
-    for row in rows:
-        following = sign * row[0]
-        if held is None:
-            held, place = row, following
-        elif following > place:
-            if place > sign * last:
-                return
-            yield held
-            before, held, place = place, row, following
-        elif following > before:
-            held, place = row, following
-    if held is not None and place <= sign * last:
-        yield held

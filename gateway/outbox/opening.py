@@ -22,6 +22,8 @@ class Opened:
     conn: sqlite3.Connection
     gauge: sqlite3.Connection  # looks at the room from the event loop, never waits for a sync
     lock: int
+    head: int  # the last number given out
+    skipped: int  # numbers that were never given to an event
     salvaged: Salvaged | None
     unchecked: bool
 
@@ -81,34 +83,35 @@ def _open(directory: Path, max_bytes: int, lock: int) -> Opened:
     problem = damage.marked(directory) or salvage.check(path, whole=unclean and not large)
     if problem is None:
         try:
-            conn = _connect(path, max_bytes)
+            conn, head = _connect(path, max_bytes)
         except sqlite3.DatabaseError as error:
             if not damage.is_unreadable(error):
                 raise
             problem = str(error)
     if problem is not None:
         salvaged = salvage.replace(path, problem)
-        conn = _connect(path, max_bytes)
-    _sync_directory(directory)
-    damage.unmark(directory)
+        conn, head = _connect(path, max_bytes)
     try:
+        _sync_directory(directory)
+        damage.unmark(directory)
+        skipped = skipped_numbers(conn)
         gauge = connection.open_reader(path)
     except BaseException:
         conn.close()
         raise
-    return Opened(conn, gauge, lock, salvaged, unchecked=unclean and large)
+    return Opened(conn, gauge, lock, head, skipped, salvaged, unchecked=unclean and large)
 
 
-def _connect(path: Path, max_bytes: int) -> sqlite3.Connection:
+def _connect(path: Path, max_bytes: int) -> tuple[sqlite3.Connection, int]:
     conn = connection.open_writer(path, max_bytes=max_bytes)
     try:
         schema.migrate(conn)
         # The key that pseudonyms are made with; no sink ever gets it.
         conn.execute("INSERT OR IGNORE INTO meta VALUES ('pseudonym_key', ?)", (secrets.token_hex(32),))
+        return conn, last_number(conn)
     except BaseException:
         conn.close()
         raise
-    return conn
 
 
 def _sync_directory(directory: Path) -> None:

@@ -110,12 +110,12 @@ class Places:
         for note in list(self._waiting.values()):
             self.save(conn, note)
 
-    def enlist(self, conn: sqlite3.Connection, sink: str, *, after: int) -> Position:
+    def enlist(self, conn: sqlite3.Connection, sink: str, *, after: int, owed: int, head: int) -> Position:
         """Find a sink's place with all that was settled, or give it one."""
         waiting = self._waiting.get(sink)
         if waiting is not None:
             self.save(conn, waiting)
-        return positions.enlist(conn, sink, after=after)
+        return positions.enlist(conn, sink, after=after, owed=owed, head=head)
 
     def rolled_back(self) -> None:
         """Forget what the transaction would have written."""

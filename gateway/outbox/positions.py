@@ -99,13 +99,15 @@ def load(conn: sqlite3.Connection, name: str) -> Position | None:
     return position
 
 
-def enlist(conn: sqlite3.Connection, name: str, *, after: int) -> Position:
-    """Give a new sink its place: events after ``after`` are owed to it."""
+def enlist(conn: sqlite3.Connection, name: str, *, after: int, owed: int, head: int) -> Position:
+    """Give a new sink its place: the ``owed`` entries after ``after`` are what it will get."""
     known = load(conn, name)
     if known is not None:
         return known
-    conn.execute(statements.ADD_SINK, (name, after, after))
-    return Position(name, since=after, cursor=after)
+    # Numbers have holes, and what is not there is owed to nobody.
+    since = head - owed
+    conn.execute(statements.ADD_SINK, (name, since, after))
+    return Position(name, since=since, cursor=after)
 
 
 def save(conn: sqlite3.Connection, position: Position) -> None:

@@ -2,7 +2,8 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -92,6 +93,25 @@ def sinks(conn: sqlite3.Connection) -> list[Position]:
     """Read every sink's place and account."""
     found = (positions.load(conn, name) for name in positions.all_names(conn))
     return [position for position in found if position is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a new sink would be owed, counted beside the work; what came after ``head`` comes on top."""
+
+    after: int | None  # None: nothing, it begins with what comes next
+    head: int = 0
+    count: int = 0
+
+
+def survey(path: Path, sink: str, from_now: bool) -> Survey:
+    """Look at what is in the log for a sink that begins at the oldest entry."""
+    with closing(connection.open_reader(path)) as conn:
+        oldest = conn.execute(statements.FIRST_SEQ).fetchone()[0]
+        if from_now or oldest is None or positions.load(conn, sink) is not None:
+            return Survey(None)
+        last = opening.last_number(conn)
+        return Survey(oldest - 1, last, _count(conn, oldest - 1, last))
 
 
 def count_owed(conn: sqlite3.Connection, position: Position, last: int) -> int:

@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 from anyio import to_thread
 
 from gateway.errors import StoreUnavailable
 from gateway.event import Event
-from gateway.outbox import connection, damage, letters, opening, salvage, statements
+from gateway.outbox import connection, damage, letters, opening, reading, salvage
 from gateway.outbox.appending import Appended, Appender
 from gateway.outbox.devices import Book
 from gateway.outbox.entry import Entry, milliseconds
@@ -52,8 +53,8 @@ class Outbox:
         self._opened = opened
         self._conn = opened.conn
         self._book = Book(opened.conn)
-        self._appender = Appender(opened.conn, self._book, opening.last_number(opened.conn))
-        self._skipped = opening.skipped_numbers(opened.conn)
+        self._appender = Appender(opened.conn, self._book, opened.head)
+        self._skipped = opened.skipped
         self._writer = Writer(
             opened.conn,
             max_jobs=settings.commit_queue,
@@ -63,6 +64,7 @@ class Outbox:
         )
         self._places = Places(self._writer.nudge)
         self._removal = _Removal()
+        self._removals = 0  # steps of retention that removed something, rolled back or not
         self._tail = Tail()
         self._followers: list[Callable[[], None]] = []
         self._room = Room(opened.gauge)
@@ -162,15 +164,24 @@ class Outbox:
         self._places.expect(sink, window)
         # Where the places were lost nobody knows what this sink has had: twice is better than never.
         from_now = start == "now" and not (self.salvaged and self.salvaged.places_lost)
-
-        def work(conn: sqlite3.Connection) -> Position:
-            oldest = None if from_now else conn.execute(statements.FIRST_SEQ).fetchone()[0]
-            after = self._appender.head if oldest is None else oldest - 1
-            return self._places.enlist(conn, sink, after=after)
-
-        position = await self.write(work)
+        position = None
+        while position is None:
+            removals = self._removals
+            owed = await to_thread.run_sync(reading.survey, self.path, sink, from_now)
+            position = await self.write(partial(self._enlist, sink, owed, removals))
         self._places.hand_out(position)
         return position
+
+    def _enlist(
+        self, sink: str, owed: reading.Survey, removals: int, conn: sqlite3.Connection
+    ) -> Position | None:
+        if removals != self._removals:
+            return None  # what was counted has changed meanwhile
+        head = self._appender.head
+        if owed.after is None:
+            return self._places.enlist(conn, sink, after=head, owed=0, head=head)
+        count = owed.count + head - owed.head
+        return self._places.enlist(conn, sink, after=owed.after, owed=count, head=head)
 
     def dismiss(self, sink: str) -> None:
         """Keep a sink's row but let retention no longer wait for it: it is not configured any more."""
@@ -213,6 +224,7 @@ class Outbox:
         def work(conn: sqlite3.Connection) -> Removed:
             removed = step(conn, self._places.retained(conn, self._appender.head))
             if removed.rows:
+                self._removals += 1
                 self._book.read_pruned()
                 self._removal.up_to = max(self._removal.up_to, removed.up_to)
                 self._removal.expired = dict(conn.execute("SELECT name, expired FROM sinks").fetchall())

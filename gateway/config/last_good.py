@@ -8,7 +8,9 @@ import contextlib
 import hashlib
 from pathlib import Path
 
-from gateway.config import Config, StoreSection, load
+from gateway.config.loading import load
+from gateway.config.model import Config
+from gateway.config.sections import StoreSection
 from gateway.errors import ConfigError
 
 
