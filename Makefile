@@ -32,8 +32,8 @@ $(VENV)/ready: requirements-dev.lock pyproject.toml
 	@touch $@
 
 lint: $(VENV)/ready
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check gateway tests bench packaging
+	$(BIN)/ruff format --check gateway tests bench packaging
 
 types: $(VENV)/ready
 	$(BIN)/mypy

@@ -17,6 +17,7 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | Mapping[str, Json] | 
 
 _NOT_SLUG = re.compile(r"[^a-z0-9_-]+")
 _SLUG_MAX = 48
+_OTHER_NAMES = ("mac-", "id-", "path-", "at-")
 
 
 class Kind(StrEnum):
@@ -74,7 +75,7 @@ class Event:
 def slug(text: str) -> str:
     """Make an id part of [a-z0-9_-], at most 48 long; anything lossy gets a hash so that it stays unique."""
     lowered = text.strip().lower()
-    if lowered and len(lowered) <= _SLUG_MAX and not _NOT_SLUG.search(lowered):
+    if text.isascii() and lowered and len(lowered) <= _SLUG_MAX and not _NOT_SLUG.search(lowered):
         return lowered
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
     head = _NOT_SLUG.sub("-", lowered[: _SLUG_MAX * 2]).strip("-")[: _SLUG_MAX - 9].strip("-")
@@ -89,7 +90,10 @@ def device_id(
     ``family`` is the source's word for its devices ("counter", "terminal").
     """
     if serial and slug(serial):
-        return f"{family}-{slug(serial)}"
+        name = slug(serial)
+        if name.startswith(_OTHER_NAMES):  # it must not meet the id of a device without a serial number
+            name = slug(f"{serial}\x1f")
+        return f"{family}-{name}"
     if mac:
         return f"{family}-mac-{slug(mac.replace(':', '').replace('-', ''))}"
     if label:

@@ -5,6 +5,7 @@ sentence says what is wrong and where, with the figures of this case; the action
 """
 
 import math
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from typing import ClassVar
 ACTIONS: dict[str, str] = {
     "clock_missing": "Set site.zone in the configuration to the IANA zone of the site, for example Europe/Lisbon.",
     "clock_not_set": "Set the device's clock, or give it a time server; its menu calls this NTP.",
+    "clock_off": "Set the device's clock or give it a time server; the gateway never changes it.",
     "config_rejected": "Correct the lines that `gateway check` names, then reload; the last good configuration is in use.",
     "config_restart": "Restart the gateway to put these settings into effect.",
     "no_sink": "Add a [sinks.NAME] table to the configuration; config.example.toml shows how.",
@@ -30,6 +32,7 @@ ACTIONS: dict[str, str] = {
     "https_tls": "Check the upstream's certificate, `ca_file`, and the clock of this box.",
     "https_unexpected": "The upstream answers something that it should not: ask its owner, and check `endpoint`.",
     "https_unreachable": "Check the network cable, the router and the gateway's address.",
+    "identity_shared": "Give each device its own serial number, or a DeviceId of its own; together they count as one.",
     "mqtt_client_id": "The broker refuses this client_id: set another one.",
     "mqtt_client_id_taken": "Another client uses the same client_id: give each its own.",
     "mqtt_login": "Check `username` and `password_file` of this sink, and the broker's password file.",
@@ -45,6 +48,7 @@ ACTIONS: dict[str, str] = {
     "mqtt_version": "Set `version` of this sink to what the broker speaks.",
     "sink_rejects": "Look at the events with `gateway letters list`; retry or drop them.",
     "sink_unavailable": "Nothing is lost; the gateway keeps trying. Check the far end if this lasts.",
+    "disk_full": "Free space on the disk of store.path, or lower store.min_free_bytes if the disk is small.",
     "store_failed": "Check the disk: `df`, `dmesg`. Devices are told to keep what they send until it works again.",
     "store_full": "Bring the sink that is behind back, free disk space, or raise store.max_bytes.",
     "store_salvaged": "The damaged file is kept beside the store; copy it away for analysis, then remove it.",
@@ -86,9 +90,10 @@ class Fault:
 class Faults:
     """The faults that stand. Bounded: hostile senders cannot fill it."""
 
-    MAX = 200
+    MAX_ALIKE = 50  # of one code
     # What happened rather than what stands: forgotten when it has not happened again for so many seconds.
     PASSING: ClassVar[Mapping[str, float]] = {
+        "identity_shared": 3600,
         "refused_request": 3600,
         "refused_sender": 3600,
         "task_restarted": 3600,
@@ -98,23 +103,34 @@ class Faults:
 
     def __init__(self) -> None:
         self._standing: dict[tuple[str, str], Fault] = {}
+        self._lock = threading.RLock()  # the status is read in a thread
 
-    def report(self, code: str, subject: str, sentence: str, action: str | None = None) -> bool:
-        """Note that something is wrong; True when this is news."""
+    def report(
+        self, code: str, subject: str, sentence: str, action: str | None = None, *, again: bool = True
+    ) -> bool:
+        """Note that something is wrong; True when this is news. Not ``again``: it stands, it did not happen."""
         now = datetime.now(UTC)
-        known = self._standing.get((code, subject))
-        if known is not None:
-            self._standing[code, subject] = replace(known, sentence=sentence, count=known.count + 1, last=now)
-            return False
-        if len(self._standing) >= self.MAX:
-            del self._standing[next(iter(self._standing))]
-        advice = action or ACTIONS.get(code, ACTIONS["sink_unavailable"])
-        self._standing[code, subject] = Fault(code, subject, sentence, advice, now)
-        return True
+        with self._lock:
+            known = self._standing.get((code, subject))
+            if known is not None:
+                count = known.count + again
+                self._standing[code, subject] = replace(known, sentence=sentence, count=count, last=now)
+                return False
+            self._make_room(code)
+            advice = action or ACTIONS.get(code, ACTIONS["sink_unavailable"])
+            self._standing[code, subject] = Fault(code, subject, sentence, advice, now)
+            return True
+
+    def _make_room(self, code: str) -> None:
+        """Let the oldest of the same code go: a noisy sender never pushes out what somebody else reported."""
+        alike = [key for key in self._standing if key[0] == code]
+        if len(alike) >= self.MAX_ALIKE:
+            del self._standing[alike[0]]
 
     def clear(self, code: str, subject: str = "") -> bool:
         """Note that it is gone; True when it stood."""
-        return self._standing.pop((code, subject), None) is not None
+        with self._lock:
+            return self._standing.pop((code, subject), None) is not None
 
     def clear_subject(self, subject: str, prefixes: tuple[str, ...], *, but: str | None = None) -> bool:
         """Clear every fault of a subject whose code begins with one of the prefixes, all or all ``but`` one."""
@@ -129,11 +145,12 @@ class Faults:
 
     def __iter__(self) -> Iterator[Fault]:
         now = datetime.now(UTC)
-        for key, fault in list(self._standing.items()):
-            age_s = (now - (fault.last or fault.since)).total_seconds()
-            if age_s > self.PASSING.get(fault.code, math.inf):
-                del self._standing[key]
-        return iter(list(self._standing.values()))
+        with self._lock:
+            for key, fault in list(self._standing.items()):
+                age_s = (now - (fault.last or fault.since)).total_seconds()
+                if age_s > self.PASSING.get(fault.code, math.inf):
+                    del self._standing[key]
+            return iter(list(self._standing.values()))
 
     def __len__(self) -> int:
         return len(self._standing)

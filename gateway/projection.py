@@ -52,6 +52,14 @@ class Projection:
             self._states, None if only is None else list(only), limiter=self._limiter
         )
 
+    async def clocks(self) -> dict[str, float]:
+        """Give the seconds that each device's clock is ahead of ours, as far as it is known."""
+        return await to_thread.run_sync(self._clocks, limiter=self._limiter)
+
+    def _clocks(self) -> dict[str, float]:
+        rows = self._conn.execute("SELECT id, clock_offset_ms FROM devices WHERE clock_offset_ms IS NOT NULL")
+        return {device: offset / 1000 for device, offset in rows}
+
     def today(self) -> Day:
         """Give the site's day that it is now."""
         return Day.of(datetime.now(UTC), self._zone)

@@ -38,7 +38,10 @@ _NAMED_END = {True: re.compile(rb"/>|</|\Z"), False: re.compile(rb"\}|\Z")}  # b
 _FORM_DATA = re.compile(rb"form-data\s*;[^\r\n]*\Z")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _PART_END = re.compile(rb"\r?\n--|\Z")
-_PICTURE_PART = re.compile(rb"content-type:[ \t]*+image/[^\r\n]*+(?:\r?\n[^\r\n]++){0,8}+\r?\n\r?\n")
+# Bounded, so that a line of nothing but beginnings is not read to its end from each of them.
+_PICTURE_PART = re.compile(
+    rb"content-type:[ \t]{0,8}+image/[^\r\n]{0,200}+(?:\r?\n[^\r\n]{1,400}+){0,8}+\r?\n\r?\n"
+)
 
 _QUOTE = rb"(\\*+[\"']|&(?:amp;)*+(?:quot|apos|#34|#39);)"
 _SEPARATOR = re.compile(_QUOTE + rb"?\]?[ \t\r\n]*+([:=])>?[ \t\r\n]*+")

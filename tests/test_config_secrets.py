@@ -80,7 +80,7 @@ def test_a_path_with_odd_characters_gives_a_command_that_a_shell_takes(tmp_path)
         (b" \n\n", "is empty"),
         (b"two\nlines\n", "more than one line"),
         (b"\xff\xfe", "not UTF-8"),
-        (b"x" * 70_000, "larger than"),
+        (b"x" * 1_100_000, "larger than"),
     ],
 )
 def test_a_file_without_one_plain_secret_is_refused(file, content, problem):

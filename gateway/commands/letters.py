@@ -9,6 +9,7 @@ import click
 
 from gateway.commands.asking import FAULT, as_json, configuration, do, give_up, plain, read, show, table
 from gateway.control import views
+from gateway.errors import GatewayError
 from gateway.outbox import letters as store
 from gateway.outbox.reading import looking
 
@@ -82,6 +83,9 @@ def drop(path: Path | None, number: int) -> None:
 @click.pass_obj
 def export(path: Path | None, file: Any) -> None:
     """Write all letters with their bodies as JSON lines; works with the gateway down."""
-    with looking(configuration(path).store.path) as conn:
-        for letter in store.find(conn, limit=1_000_000):
-            file.write(json.dumps(views.letter_row(letter, whole=True), ensure_ascii=False) + "\n")
+    try:
+        with looking(configuration(path).store.path) as conn:
+            for letter in store.find(conn, limit=1_000_000):
+                file.write(json.dumps(views.letter_row(letter, whole=True), ensure_ascii=False) + "\n")
+    except GatewayError as error:
+        give_up(str(error))

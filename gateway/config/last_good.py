@@ -6,6 +6,7 @@ broken. It holds no secrets: those are in files of their own.
 
 import contextlib
 import hashlib
+import os
 from pathlib import Path
 
 from gateway.config.loading import load
@@ -16,8 +17,8 @@ from gateway.errors import ConfigError
 
 def remember(path: Path | None) -> None:
     """Keep a copy of the file that was just loaded; a disk that refuses costs the copy and nothing else."""
-    if path is None:
-        return
+    if path is None or "STATE_DIRECTORY" not in os.environ:
+        return  # run by hand: whoever types the command reads the mistakes
     place = _place(path)
     with contextlib.suppress(OSError):
         text = path.read_bytes()

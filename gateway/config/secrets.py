@@ -22,7 +22,7 @@ from gateway.config.wording import shown_path, wrong
 # Where a bare name is looked up. The second and third let `gateway check` find, from a root shell, what
 # systemd hands to the daemon: its running copy, and the place that the unit loads it from.
 _PLACES = ("/run/credentials/gateway.service", "/etc/gateway/credentials")
-_LONGEST = 65_536
+_LONGEST = 1_048_576  # a whole bundle of authorities fits
 _PLACE = 'an absolute path, or the bare name of a systemd credential such as "mqtt-password"'
 
 

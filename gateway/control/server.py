@@ -17,6 +17,10 @@ T = TypeVar("T")
 
 _TAIL_BUFFER = 200
 
+Push = Callable[
+    [], dict[str, object]
+]  # describes a push; masking its secrets takes time, so it is called in a thread
+
 
 class Daemon(Protocol):
     """What the running gateway lets a person see and do."""
@@ -27,7 +31,7 @@ class Daemon(Protocol):
     async def drop_letter(self, number: int) -> str: ...
     async def replay(self, sink: str, first: int, last: int) -> str: ...
     def try_sink(self, sink: str) -> str: ...
-    def watch(self, show: Callable[[dict[str, object]], None]) -> Callable[[], None]: ...
+    def watch(self, show: Callable[[Push], None]) -> Callable[[], None]: ...
 
 
 def application(daemon: Daemon) -> Starlette:
@@ -89,10 +93,10 @@ def _problem(status: int, sentence: str) -> Response:
 
 async def _tail(daemon: Daemon) -> AsyncIterator[bytes]:
     """Stream pushes as they come; a reader that is too slow misses some and is told how many."""
-    send, receive = anyio.create_memory_object_stream[dict[str, object]](_TAIL_BUFFER)
+    send, receive = anyio.create_memory_object_stream[Push](_TAIL_BUFFER)
     missed = 0
 
-    def show(push: dict[str, object]) -> None:
+    def show(push: Push) -> None:
         nonlocal missed
         try:
             send.send_nowait(push)
@@ -103,7 +107,7 @@ async def _tail(daemon: Daemon) -> AsyncIterator[bytes]:
     try:
         yield b"\n"  # the head of the answer leaves at once, so that the reader knows it is connected
         while True:
-            push = await receive.receive()
+            push = await to_thread.run_sync(await receive.receive())
             if missed:
                 push, missed = push | {"missed_before": missed}, 0
             yield json.dumps(push, ensure_ascii=False).encode() + b"\n"

@@ -12,8 +12,10 @@ import structlog
 from gateway.config import Config
 from gateway.control.server import application
 from gateway.daemon import composing
+from gateway.daemon.clocks import watch_clocks
 from gateway.daemon.health import Health
 from gateway.daemon.lines import Lines
+from gateway.daemon.refusals import REASONS
 from gateway.daemon.requests import Requests
 from gateway.daemon.states import show_states
 from gateway.daemon.supervision import supervise
@@ -87,6 +89,7 @@ class Gateway:
             await self._control.start()
             await self._port.start()
             tasks.start_soon(supervise, "states", self._show_states, self.faults)
+            tasks.start_soon(supervise, "clocks", self._watch_clocks, self.faults)
             tasks.start_soon(supervise, "watchdog", self._watch, self.faults)
             ready()
             await self._stop.wait()
@@ -95,6 +98,11 @@ class Gateway:
             tasks.cancel_scope.cancel()
         self._projection.close()
         self.outbox.release()
+
+    @property
+    def stopping(self) -> bool:
+        """An orderly stop has begun."""
+        return self._stop.is_set()
 
     def stop(self) -> None:
         """Begin an orderly stop."""
@@ -134,6 +142,9 @@ class Gateway:
     async def _show_states(self) -> None:
         await show_states(self.outbox, self._projection, self._lines.connected, self._health.summary)
 
+    async def _watch_clocks(self) -> None:
+        await watch_clocks(self._projection, self.faults)
+
     async def _watch(self) -> None:
         watchdog = Watchdog(self.outbox, self._lines.forwarders, self._probe_address, self.faults)
         await watchdog.run(self._health.one_line)
@@ -164,12 +175,14 @@ class Gateway:
             "listen": old.listen != new.listen,
             "store.path": old.store.path != new.store.path,
             "store.max_bytes": old.store.max_bytes != new.store.max_bytes,
+            "store.commit_queue": old.store.commit_queue != new.store.commit_queue,
             "runtime": old.runtime != new.runtime,
             "site.zone": old.site.zone != new.site.zone,
         }
         waiting = [name for name, differs in fixed.items() if differs]
         if waiting:
             self.faults.report("config_restart", "", f"Changed, but not yet in effect: {', '.join(waiting)}.")
+            log.warning("config_needs_restart", settings=waiting)
         else:
             self.faults.clear("config_restart")
 
@@ -188,7 +201,10 @@ class Gateway:
         if reason in _HARMLESS:
             return
         code = "refused_sender" if reason == "not_allowed" else "refused_request"
-        if self.faults.report(code, address, f"{address or 'A connection'} was refused: {reason}."):
+        what = REASONS.get(reason, "")
+        sentence = f"{address or 'A connection'} was refused: {reason}{', ' + what if what else ''}."
+        # One fault for each reason: the first explanation must not be hidden by the second.
+        if self.faults.report(code, f"{address} {reason}", sentence):
             log.warning("connection_refused", sender=address, reason=reason)
 
     def _port_facts(self) -> dict[str, object]:

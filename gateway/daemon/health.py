@@ -57,12 +57,17 @@ class Health:
                 self._faults.clear("sink_rejects", name)
         failure, space = self._outbox.failure, self._outbox.space
         if failure:
-            self._faults.report("store_failed", "", failure)
+            self._faults.report("store_failed", "", failure, again=False)
         else:
             self._faults.clear("store_failed")
-        if space.shortage:
-            what = "The disk is nearly full" if space.disk_short else "The store is full"
-            self._faults.report("store_full", "", f"{what}: devices are told to keep what they send.")
+        told = "devices are told to keep what they send."
+        if space.disk_short:
+            free = space.disk_free >> 20
+            self._faults.report("disk_full", "", f"The disk has only {free} MiB free: {told}", again=False)
+        else:
+            self._faults.clear("disk_full")
+        if space.shortage and not space.disk_short:
+            self._faults.report("store_full", "", f"The store is full: {told}", again=False)
         else:
             self._faults.clear("store_full")
         return list(self._faults)

@@ -110,6 +110,7 @@ class Lines:
 
     def _start(self, tasks: TaskGroup, config: Config, name: str, key: str) -> None:
         section = config.sinks[name]
+        self._faults.clear("config_rejected", name)
         self._outbox.expect(name, section.window)  # also a sink that cannot be used is owed its events
         try:
             sink = composing.sink(config, name, self._states, self._status)

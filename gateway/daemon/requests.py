@@ -3,8 +3,10 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from gateway.control import views
+from gateway.control.server import Push
 from gateway.daemon import composing
 from gateway.daemon.health import Health
 from gateway.daemon.lines import Lines
@@ -63,9 +65,13 @@ class Requests:
             "events": counters.events,
             "duplicates": counters.duplicates,
             "letters": counters.letters,
-            "refused": counters.refused,
+            "refused": counters.refused + self._port_refusals(),
             "last_post_s": None if last is None else round(time.monotonic() - last, 1),
         }
+
+    def _port_refusals(self) -> int:
+        refused = self._port()["refused_connections"]
+        return sum(refused.values()) if isinstance(refused, dict) else 0
 
     def _store(self) -> dict[str, object]:
         space = self._outbox.space
@@ -117,11 +123,11 @@ class Requests:
                 case _:
                     raise GatewayError(f"There is nothing called {name[:40]!r} to read.")
 
-    def watch(self, show: Callable[[dict[str, object]], None]) -> Callable[[], None]:
+    def watch(self, show: Callable[[Push], None]) -> Callable[[], None]:
         """Show every push as it comes; the result ends it."""
 
         def shown(watched: Watched) -> None:
-            show(_push(watched))
+            show(partial(_push, watched))
 
         self._receiver.watchers.append(shown)
         return lambda: self._receiver.watchers.remove(shown)

@@ -75,10 +75,13 @@ async def _main(config: Config, path: Path | None, rejected: str | None) -> None
         )
         systemd.ready()
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_signals, gateway, path)
-        await gateway.run(ready)
-        tasks.cancel_scope.cancel()
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_signals, gateway, path)
+            await gateway.run(ready)
+            tasks.cancel_scope.cancel()
+    finally:
+        config.socket.unlink(missing_ok=True)
 
 
 def _bind_control(config: Config) -> socket.socket:
@@ -90,7 +93,8 @@ async def _signals(gateway: Gateway, path: Path | None) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async for number in signals:
             if number == signal.SIGHUP:
-                await _reload(gateway, path)
+                if not gateway.stopping:  # what is being stopped must not be started again
+                    await _reload(gateway, path)
                 continue
             systemd.stopping()
             gateway.stop()

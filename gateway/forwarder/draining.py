@@ -18,11 +18,13 @@ from gateway.errors import SinkUnavailable
 from gateway.forwarder.rendering import Rendering
 from gateway.outbox import Arrears, Entry, LogReader, Outbox, Position, milliseconds
 from gateway.retry import Backoff, Pacer
-from gateway.sink import Outgoing, Sink
+from gateway.sink import Sink
 
 log = structlog.get_logger()
 
 Letters = list[tuple[Entry, str]]
+
+_ALL_FAIL = 3  # so many events in a row that a bug refuses are no longer about single events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,7 @@ class Draining:
         self._live_first = pacing.live_first
         self._pacer = Pacer(pacing.rate_per_s)
         self._on_rejected = on_rejected
+        self._failing = 0  # events in a row that a bug of ours has refused
         self._unsaved = 0  # delivered, and not known to be on disk
         self._unnoted = False  # the disk did not take the place with its letters: that comes before all else
         self._rejected: Letters = []
@@ -201,9 +204,35 @@ class Draining:
 
     async def _send(self, entries: Sequence[Entry]) -> Mapping[int, str]:
         now = milliseconds(datetime.now(UTC))
-        batch: list[Outgoing] = [self._rendering.render(entry, now) for entry in entries]
-        rejected = await self._sink.send(batch)
+        try:
+            rejected = await self._sink.send([self._rendering.render(entry, now) for entry in entries])
+            self._failing = 0
+        except SinkUnavailable:
+            raise
+        except Exception:  # a bug of ours: the event that it is about must not hold up the others for ever
+            log.exception("sink_failed", sink=self._sink.name, events=len(entries))
+            rejected = await self._one_by_one(entries, now)
         self.answered = True
+        return rejected
+
+    async def _one_by_one(self, entries: Sequence[Entry], now: int) -> Mapping[int, str]:
+        """Send alone what failed together; an event that fails alone is refused, unless all of them do."""
+        rejected: dict[int, str] = {}
+        for index, entry in enumerate(entries):
+            try:
+                refused = await self._sink.send([self._rendering.render(entry, now)])
+            except SinkUnavailable as error:
+                error.delivered = min(rejected, default=index)
+                raise
+            except Exception as bug:  # see `_send`
+                if self._failing >= _ALL_FAIL:
+                    sentence = f"The gateway fails on every event ({type(bug).__name__})."
+                    raise SinkUnavailable(sentence, delivered=min(rejected, default=index)) from bug
+                self._failing += 1
+                rejected[index] = f"the gateway failed on it ({type(bug).__name__}: {bug})"
+            else:
+                self._failing = 0
+                rejected |= {index + place: reason for place, reason in refused.items()}
         return rejected
 
     def _count(self, delivered: int, rejected: int, *, replay: bool) -> None:

@@ -17,7 +17,7 @@ from gateway.faults import Faults
 from gateway.forwarder.draining import Draining, Letters, Pacing
 from gateway.forwarder.rendering import Rendering
 from gateway.outbox import LogReader, Outbox, Position, StoreDamaged, milliseconds
-from gateway.sink import Sink
+from gateway.sink import Sink, StateSink
 
 log = structlog.get_logger()
 
@@ -64,9 +64,12 @@ class Forwarder:
         return self._draining.last_delivery if self._draining else None
 
     @property
-    def works(self) -> bool:
-        """The far end is there and its last answer was no refusal."""
-        return self.sink.connected and self.last_error is None
+    def works(self) -> bool | None:
+        """The far end is there and its last answer was no refusal; None when it was never asked."""
+        if self.last_error is not None or not self.sink.connected:
+            return False
+        # Without a session only an answer proves anything.
+        return True if isinstance(self.sink, StateSink) or self.last_delivery else None
 
     # Control, called from other tasks of the same loop
 

@@ -10,6 +10,7 @@ answer of declared length is remembered (`answers`). Each head that is parsed ge
 that nobody has to tell h11 about what it did not see.
 """
 
+import asyncio
 from dataclasses import replace
 from typing import cast
 
@@ -67,6 +68,10 @@ class Http11(H11Protocol):
                 if not self._next(exchange):
                     linger = exchange.unread
                     break
+                if self._rest:
+                    await asyncio.sleep(
+                        0
+                    )  # whoever sends request upon request still takes turns with the others
         except h11.RemoteProtocolError as fault:
             reason = _REASONS.get(fault.error_status_hint, "bad_request")
             self._refused("tls_on_plain_port" if self._rest.startswith(_TLS) else reason)

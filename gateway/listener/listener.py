@@ -106,11 +106,19 @@ class Listener:
     def _objection(self, address: str) -> str:
         if address and self._allow is not None and not self._allow(address):
             return "not_allowed"
-        if len(self._open) >= self._limits.connections:
+        if len(self._open) >= self._limits.connections and not self._retire_idle():
             return "too_many"
         if address and self._from[address] >= self._limits.connections_per_address:
             return "too_many_from_address"
         return ""
+
+    def _retire_idle(self) -> bool:
+        """Close the connection that has been open longest of those between two requests; it can come again."""
+        for link in self._open.values():
+            if link is not None and link.idle and not link.stopping:
+                link.stop()
+                return True
+        return False
 
     def _forget(self, task: asyncio.Task[None], address: str) -> None:
         del self._open[task]

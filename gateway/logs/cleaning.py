@@ -28,7 +28,7 @@ _HARMLESS = re.compile(r"[A-Za-z0-9_./-]{0,100}")
 _IN_TEXT = (
     (re.compile(r"(?<=://)[^/\s\"'<>\\]*@"), "***@"),
     (re.compile(r"whsec_[A-Za-z0-9+/=_-]+"), "whsec_***"),
-    (re.compile(r"\b(bearer)\s+[^\s\"'\\,;]+", re.IGNORECASE), r"\1 ***"),
+    (re.compile(r"\b(bearer)\s+(?!token\b)[^\s\"'\\,;]{6,}", re.IGNORECASE), r"\1 ***"),
     (re.compile(rf"(<[\w:.-]{{0,40}}?(?:{_NAME})>)[^<]*", re.IGNORECASE), r"\1***"),
     (
         re.compile(

@@ -15,7 +15,7 @@ from gateway.outbox import statements
 from gateway.outbox.devices import Book, Page
 from gateway.outbox.entry import Draft, Entry, Flag, day_of, earlier_tallies, same_statement
 
-_MAX_TIES = 64  # different statements with one number; what a broken device sends beyond counts as repeated
+_MAX_TIES = 16  # different statements with one number; what a broken device sends beyond counts as repeated
 _OUT_OF_TALLY = Flag.SUPERSEDED | Flag.UNTALLIED
 
 Amounts = dict[tuple[str, str, str], int]  # by device, day and measure

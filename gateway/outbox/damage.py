@@ -18,6 +18,8 @@ class StoreDamaged(StoreUnavailable):
     """The store's file is damaged: the gateway has to start again to save what can be read of it."""
 
 
+# What reading a damaged file may raise; Python cannot always decode SQLite's own words about it.
+READ_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
 # Not every I/O error: a full disk has some too, and there nothing is wrong with the file.
 _BAD_SECTOR = {
     sqlite3.SQLITE_IOERR_READ,
@@ -36,7 +38,7 @@ def is_damage(error: BaseException) -> bool:
 def is_unreadable(error: BaseException) -> bool:
     """Say whether a part of the file cannot be had: damaged, on a bad sector, or no text where text was."""
     code = getattr(error, "sqlite_errorcode", None)
-    undecodable = isinstance(error, sqlite3.OperationalError) and code is None  # Python found it, not SQLite
+    undecodable = code is None and isinstance(error, sqlite3.OperationalError | UnicodeDecodeError)
     return is_damage(error) or undecodable or code in _BAD_SECTOR
 
 

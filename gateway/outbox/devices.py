@@ -112,6 +112,8 @@ class Book:
         do not: they come faster than they happened, or with live ones between them. A single date out of
         the far future has nobody to agree with either, so it does not make everything after it late.
         """
+        if not draft.timed:
+            return False
         offset = draft.stated - draft.received
         known = page.clock_offset_ms
         if known is None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from gateway.errors import Unreadable
-from gateway.event import Device, Event, Json, Kind, tallies
+from gateway.event import Device, Event, Json, Kind, ZoneRule, tallies
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
@@ -46,6 +46,7 @@ class Draft:
     zone: tzinfo  # the site's, in which its days are counted
     tallies: Mapping[str, int]
     data: str  # the part of the body that the device's state shows
+    timed: bool  # the device stated a time; without one its clock cannot be told
     leads: bool  # it may be shown as the newest: no sign of life, and no part of the people in another event
 
 
@@ -133,6 +134,7 @@ class Drafting:
             zone=self.zone,
             tallies=added,
             data=data,
+            timed=event.zone_rule != ZoneRule.RECEIPT,
             leads=event.kind != Kind.HEARTBEAT and event.data.get("view", "total") == "total",
         )
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.outbox import statements
+from gateway.outbox.damage import READ_ERRORS
 
 Row = tuple[Any, ...]
 
@@ -32,7 +33,7 @@ class Reading:
     def __iter__(self) -> Iterator[Row]:
         try:
             yield from self._conn.execute(self._query, self._values)
-        except sqlite3.DatabaseError:
+        except READ_ERRORS:
             self.broke_off = True
 
 

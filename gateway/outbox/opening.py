@@ -84,7 +84,7 @@ def _open(directory: Path, max_bytes: int, lock: int) -> Opened:
     if problem is None:
         try:
             conn, head = _connect(path, max_bytes)
-        except sqlite3.DatabaseError as error:
+        except damage.READ_ERRORS as error:
             if not damage.is_unreadable(error):
                 raise
             problem = str(error)

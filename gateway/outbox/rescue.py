@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.outbox import connection, schema, statements
+from gateway.outbox.damage import READ_ERRORS
 from gateway.outbox.holes import Reading, walk
 from gateway.outbox.positions import all_names, load
 
@@ -164,7 +165,7 @@ def _open(path: Path) -> sqlite3.Connection | None:
     try:
         conn = connection.open_reader(path)
         conn.execute("SELECT 1 FROM sqlite_master").fetchone()
-    except sqlite3.DatabaseError:
+    except READ_ERRORS:
         if conn is not None:
             conn.close()
         return None

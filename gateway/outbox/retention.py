@@ -110,10 +110,10 @@ _EXPIRE = (
 )
 # A fact that a wrong clock put into the future must not make all that comes later count as old.
 _PRUNE = (
-    "UPDATE devices SET pruned = max(pruned, gone.newest) FROM"
-    " (SELECT device, max(min(time, received)) AS newest FROM events"
-    "  WHERE kind <> 'heartbeat' AND seq IN (SELECT seq FROM going) GROUP BY device) AS gone"
-    " WHERE devices.id = gone.device"
+    "UPDATE devices SET pruned = max(pruned, latest.time) FROM"
+    " (SELECT device, max(min(time, received)) AS time FROM events"
+    "  WHERE kind <> 'heartbeat' AND seq IN (SELECT seq FROM going) GROUP BY device) AS latest"
+    " WHERE devices.id = latest.device"
 )
 # What stays behind without the newer statement about the same fact is no measure for what comes next.
 _ORPHAN = (

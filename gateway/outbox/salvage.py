@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gateway.errors import StoreUnavailable
 from gateway.outbox import connection, rescue, schema, statements
-from gateway.outbox.damage import is_unreadable
+from gateway.outbox.damage import READ_ERRORS, is_unreadable
 
 _SIDES = ("-wal", "-shm", "-journal")
 _PREPARED = (
@@ -70,7 +70,7 @@ def _look(conn: sqlite3.Connection, *, whole: bool) -> str | None:
         if whole:
             found = conn.execute("PRAGMA quick_check(1)").fetchone()[0]
             return None if found == "ok" else str(found)
-    except sqlite3.DatabaseError as error:
+    except READ_ERRORS as error:
         altered = (
             getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
         )  # a column has another name

@@ -120,12 +120,27 @@ async def test_connections_are_capped_for_each_address_and_in_all(guarded):
         assert await (await front.client()).rest() == b""
         others = [await front.client(source=f"127.0.0.{n}") for n in (2, 3)]
         await settle(lambda: front.listener.connections == 5)
+        for client in (*first, *others):
+            await client.send(b"POST / HTTP/1.1\r\n")  # at work, all of them
+        await asyncio.sleep(0.1)
         assert await (await front.client(source="127.0.0.4")).rest() == b""
         assert {"too_many_from_address": 1, "too_many": 1} == dict(front.listener.refused)
-        assert [200] * 2 == [(await client.ask(post())).status for client in others]
         await first[0].close()
         await settle(lambda: front.listener.connections == 4)
         assert (await (await front.client()).ask(post())).status == 200
+
+
+async def test_an_idle_connection_gives_way_to_a_new_one(guarded):
+    """Connections that are held open for nothing cannot lock out a device: the longest idle one is closed for it."""
+    limits = Limits(connections=4, connections_per_address=4)
+    async with guarded(limits=limits, sock=bind("0.0.0.0", 0)) as front:
+        idle = [await front.client(source="127.0.0.2") for _ in range(4)]
+        assert [200] * 4 == [(await client.ask(post())).status for client in idle]
+        device = await front.client(source="127.0.0.3")
+        assert (await device.ask(post())).status == 200
+        assert await idle[0].rest() == b""
+        assert (await idle[3].ask(post())).status == 200
+        assert {} == dict(front.listener.refused)
 
 
 async def test_addresses_that_are_not_allowed_are_closed_before_they_can_send(guarded):

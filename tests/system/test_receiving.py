@@ -227,7 +227,7 @@ def test_a_full_store_refuses_in_each_dialect(tmp_path):
             site.ask("POST", "/", RECORD)
         assert 503 == site.ask("POST", "/", b"whatever this is")[0]
         assert [] == site.rows("SELECT * FROM events")
-        assert "store_full" in site.faults()
+        assert "disk_full" in site.faults()
         assert 1 == site.daemon.command("status").returncode
     finally:
         site.close()
@@ -320,3 +320,47 @@ def test_a_broken_configuration_does_not_stop_receiving(bare):
     deadline = time.monotonic() + 5
     while "config_rejected" in bare.faults():
         assert time.monotonic() < deadline
+
+
+def ask_from(bare, source: str, body: bytes) -> int:
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", bare.daemon.port, timeout=10, source_address=(source, 0)
+    )
+    connection.request("POST", "/", body)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def test_two_devices_with_one_identity_are_told(bare):
+    """Pushes of one serial from two addresses in turn are a fault; one change of address is none."""
+    assert 200 == ask_from(bare, "127.0.0.2", count(1761991230, 1))
+    assert 200 == ask_from(bare, "127.0.0.3", count(1761991231, 2))
+    assert "identity_shared" not in bare.faults()
+    assert 200 == ask_from(bare, "127.0.0.2", count(1761991232, 3))
+    assert "127.0.0.2 and 127.0.0.3" in bare.faults()["identity_shared"]["sentence"]
+
+
+def test_a_clock_that_is_an_hour_off_is_told(bare):
+    """The fault says which device, how much and which way; a clock that is right again clears it."""
+    now = int(time.time())
+    bare.ask("POST", "/", count(now + 3600, 1, start=now + 3540))
+    deadline = time.monotonic() + 15
+    while "clock_off" not in bare.faults():
+        assert time.monotonic() < deadline
+    sentence = bare.faults()["clock_off"]["sentence"]
+    assert "counter-2000" in sentence
+    assert "ahead" in sentence
+
+
+def test_hostile_beginnings_do_not_hold_up_others(bare):
+    """A body made to be slow to mask does not delay an honest push by more than a moment."""
+    import threading
+
+    evil = b"{" + b"content-type:image/" * 50_000
+    sender = threading.Thread(target=lambda: bare.ask("POST", "/x", evil))
+    sender.start()
+    started = time.monotonic()
+    assert 200 == bare.ask("POST", "/", count(1761991230, 2))[0]
+    assert time.monotonic() - started < 3
+    sender.join()
