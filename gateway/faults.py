@@ -47,6 +47,7 @@ ACTIONS: dict[str, str] = {
     "mqtt_unwilling": "The broker refuses for now: look at its log, its limits and its disk.",
     "mqtt_version": "Set `version` of this sink to what the broker speaks.",
     "sink_rejects": "Look at the events with `gateway letters list`; retry or drop them.",
+    "sink_stalled": "Nothing is lost. Check the far end; if it is well, restart the gateway and report this with the log.",
     "sink_unavailable": "Nothing is lost; the gateway keeps trying. Check the far end if this lasts.",
     "disk_full": "Free space on the disk of store.path, or lower store.min_free_bytes if the disk is small.",
     "store_failed": "Check the disk: `df`, `dmesg`. Devices are told to keep what they send until it works again.",
@@ -134,14 +135,15 @@ class Faults:
 
     def clear_subject(self, subject: str, prefixes: tuple[str, ...], *, but: str | None = None) -> bool:
         """Clear every fault of a subject whose code begins with one of the prefixes, all or all ``but`` one."""
-        gone = [
-            key
-            for key in self._standing
-            if key[1] == subject and key[0].startswith(prefixes) and key[0] != but
-        ]
-        for key in gone:
-            del self._standing[key]
-        return bool(gone)
+        with self._lock:
+            gone = [
+                key
+                for key in self._standing
+                if key[1] == subject and key[0].startswith(prefixes) and key[0] != but
+            ]
+            for key in gone:
+                del self._standing[key]
+            return bool(gone)
 
     def __iter__(self) -> Iterator[Fault]:
         now = datetime.now(UTC)
@@ -153,4 +155,5 @@ class Faults:
             return iter(list(self._standing.values()))
 
     def __len__(self) -> int:
-        return len(self._standing)
+        with self._lock:
+            return len(self._standing)

@@ -37,6 +37,7 @@ class Watchdog:
         self._forwarders = forwarders
         self._address = address
         self._faults = faults
+        self._stalled: set[str] = set()
 
     async def run(self, status: Callable[[], str]) -> None:
         """Check and feed for ever; without a watchdog the status line is still kept current."""
@@ -58,9 +59,12 @@ class Watchdog:
         for name, forwarder in self._forwarders().items():
             idle_s = time.monotonic() - forwarder.progress
             if idle_s > _SINK_LIMIT_S:
-                self._faults.report(
-                    "sink_unavailable", name, f"Sink {name} has made no progress for {idle_s:.0f} s."
-                )
+                self._stalled.add(name)
+                sentence = f"Sink {name} has made no progress for {idle_s:.0f} s."
+                self._faults.report("sink_stalled", name, sentence, again=False)
+            elif name in self._stalled:
+                self._stalled.discard(name)
+                self._faults.clear("sink_stalled", name)
         address = self._address()
         if address is not None and not await _answers(*address):
             return "the device port does not answer"

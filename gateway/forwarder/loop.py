@@ -27,6 +27,7 @@ _STORE_PAUSE_S = 1.0
 _CLOSE_S = 3.0
 _FAULTS = ("sink_unavailable", "mqtt_", "https_")
 _MAX_REQUESTS = 100
+_LONGEST_WISH_S = 3960.0  # an hour of Retry-After, and its spread
 
 
 class Forwarder:
@@ -234,10 +235,13 @@ class Forwarder:
         draining.note()
 
     def _resume_backoff(self, position: Position) -> None:
-        """Wait out a backoff that began before the restart; a clock that jumped never makes it longer than the cap."""
-        left_s = self._pacing.backoff.remaining(position.retry_at / 1000, datetime.now(UTC).timestamp())
-        if position.attempts:
-            self.paused_until = time.monotonic() + left_s
+        """Wait out a pause that began before the restart, also one that the far end asked for.
+
+        A clock that jumped never makes it longer than the longest wish that is honoured.
+        """
+        left_s = position.retry_at / 1000 - datetime.now(UTC).timestamp()
+        if position.attempts and left_s > 0:
+            self.paused_until = time.monotonic() + min(left_s, _LONGEST_WISH_S)
         if position.stopped is not None:
             self._faults.report("https_gone", self.sink.name, position.stopped)
 

@@ -83,6 +83,10 @@ class Places:
         for sink, count in expired.items():
             if sink in self._live:
                 self._live[sink].expired = count
+        if not self._waiting and self._timer is not None:
+            # The next place to be settled waits a quarter of a second again, and not for this timer.
+            self._timer.cancel()
+            self._timer = None
 
     def stop(self) -> None:
         """Have no more timers."""
