@@ -158,7 +158,9 @@ class Server:
 
     def connected(self, timeout_s: float = 20) -> None:
         """Wait until every sink has its far end."""
-        self._until(lambda: all(sink["connected"] for sink in self.accounts().values()), timeout_s)
+        self._until(
+            lambda: all(sink["connected"] is not False for sink in self.accounts().values()), timeout_s
+        )
 
     def drained(self, timeout_s: float = 120) -> None:
         """Wait until nothing waits for a sink and nothing for the disk."""

@@ -3,6 +3,8 @@
 Nothing outside this package knows that pydantic is behind it. Loading reads files and changes nothing.
 """
 
+import gateway.config.no_plugins  # noqa: F401 - before pydantic is imported
+from gateway.config import last_good
 from gateway.config.loading import load, loads
 from gateway.config.mistakes import InvalidConfigError, Mistake, render_mistakes, to_json
 from gateway.config.model import Config
@@ -38,6 +40,7 @@ __all__ = [
     "SourceSection",
     "SourcesSection",
     "StoreSection",
+    "last_good",
     "load",
     "loads",
     "render_mistakes",

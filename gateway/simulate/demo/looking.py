@@ -63,7 +63,7 @@ class Look:
         return SinkRow(
             name,
             far_end,
-            bool(row.get("connected")),
+            row.get("connected") is not False,
             delivered=row.get("delivered", 0),
             waiting=row.get("waiting", 0),
             lettered=row.get("lettered", 0),
