@@ -107,11 +107,12 @@ class Survey:
 def survey(path: Path, sink: str, from_now: bool) -> Survey:
     """Look at what is in the log for a sink that begins at the oldest entry."""
     with closing(connection.open_reader(path)) as conn:
-        oldest = conn.execute(statements.FIRST_SEQ).fetchone()[0]
-        if from_now or oldest is None or positions.load(conn, sink) is not None:
+        if from_now or positions.load(conn, sink) is not None:
             return Survey(None)
         last = opening.last_number(conn)
-        return Survey(oldest - 1, last, _count(conn, oldest - 1, last))
+        oldest = conn.execute(statements.FIRST_SEQ).fetchone()[0]
+        after = last if oldest is None else oldest - 1
+        return Survey(after, last, _count(conn, after, last))
 
 
 def count_owed(conn: sqlite3.Connection, position: Position, last: int) -> int:

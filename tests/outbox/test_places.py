@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from keeping import NOON, Running, account, after_crash, count, fill, opened, rows
 
 from gateway.errors import StoreUnavailable
-from gateway.outbox import Arrears, Position, positions
+from gateway.outbox import Arrears, Position, positions, reading
 from gateway.outbox.positions import MAX_ARREARS, MAX_REPLAYS
 
 pytestmark = pytest.mark.anyio
@@ -100,6 +100,26 @@ async def test_a_new_sink_begins_at_the_oldest_or_now(tmp_path):
         assert (7, 0) == (oldest.waiting(outbox.head), now.waiting(outbox.head))
         await outbox.append([count(8)], NOON)
         assert (8, 1) == (oldest.waiting(outbox.head), now.waiting(outbox.head))
+
+
+async def test_what_comes_while_a_new_sink_gets_its_place_is_owed(tmp_path, monkeypatch):
+    """An event that is kept between the survey of the log and the sink's first place is not passed by."""
+    async with opened(tmp_path) as outbox:
+        real, loop = reading.survey, asyncio.get_running_loop()
+
+        def survey(*args):
+            result = real(*args)
+            asyncio.run_coroutine_threadsafe(outbox.append([count(len(names))], NOON), loop).result(10)
+            return result
+
+        monkeypatch.setattr(reading, "survey", survey)
+        names = []
+        for expected, name in enumerate(("empty", "not empty"), 1):
+            names.append(name)
+            position = await outbox.enlist(name, start="oldest", window=5)
+            assert (expected, 0) == (position.waiting(outbox.head), position.cursor)
+        names.append("now")
+        assert 0 == (await outbox.enlist("now", start="now", window=5)).waiting(outbox.head)
 
 
 async def test_a_known_sink_goes_on_where_it_was(tmp_path):
