@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from file_pages import PAGE, damage, pages, tree
 from keeping import (
     NOON,
     Running,
@@ -20,7 +21,6 @@ from keeping import (
     settings,
     tallies,
 )
-from pages import PAGE, damage, pages, tree
 
 from gateway.outbox import Arrears, Housekeeper, Outbox, StoreDamaged, opening, salvage
 from gateway.outbox.connection import FILE_NAME
