@@ -36,7 +36,7 @@ async def test_a_broker_that_is_away_delays_its_own_sink_only(site):
         await asyncio.sleep(2)
         await asyncio.to_thread(site.broker.stop)
         down_at = site.upstream.ledger.unique
-        await asyncio.sleep(8)
+        await asyncio.sleep(60)
         grown = site.upstream.ledger.unique - down_at
         missed = site.upstream.ledger.unique - site.subscriber.distinct
         assert grown > 300, "the upstream must not notice that the broker is away"
