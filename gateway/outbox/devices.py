@@ -64,7 +64,9 @@ class Page:
     newest: int | None = None
     newest_data: str | None = None
     pruned: int = 0
-    doubt: Doubt = field(default_factory=Doubt)  # not in the book: after a restart it begins anew
+    # Not in the book: after a restart these begin anew.
+    doubt: Doubt = field(default_factory=Doubt)
+    told: Device | None = None  # what its last push said about it
 
 
 class Book:
@@ -91,11 +93,12 @@ class Book:
 
     def seen(self, page: Page, draft: Draft, path: str) -> None:
         """Note one accepted or repeated push of a device."""
-        device = draft.device
-        for name in _STATED:
-            stated = getattr(device, name)
-            if stated is not None:
-                setattr(page, name, stated)
+        if page.told != draft.device:
+            page.told = draft.device
+            for name in _STATED:
+                stated = getattr(draft.device, name)
+                if stated is not None:
+                    setattr(page, name, stated)
         page.path = path
         # A letter that is read again came long ago; but what lies ahead of us was noted by a wrong clock of ours.
         if page.last_seen < draft.received or page.last_seen > time.time() * 1000:
@@ -169,7 +172,7 @@ def _horizon(page: Page, draft: Draft) -> int:
     return draft.received + max(page.clock_offset_ms or 0, 0) + draft.late_limit
 
 
-_COLUMNS = tuple(column.name for column in fields(Page) if column.name != "doubt")
+_COLUMNS = tuple(column.name for column in fields(Page) if column.name not in ("doubt", "told"))
 
 
 def _row(page: Page) -> dict[str, object]:

@@ -11,8 +11,9 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.outbox import positions, statements
+from gateway.outbox import positions
 from gateway.outbox.positions import Position
+from gateway.outbox.reading import Survey
 from gateway.outbox.retention import Retained
 
 _SOON_S = 0.25  # a settled place reaches the disk no later than this
@@ -114,12 +115,15 @@ class Places:
         for note in list(self._waiting.values()):
             self.save(conn, note)
 
-    def enlist(self, conn: sqlite3.Connection, sink: str, *, after: int, owed: int, head: int) -> Position:
+    def enlist(self, conn: sqlite3.Connection, sink: str, survey: Survey, head: int) -> Position:
         """Find a sink's place with all that was settled, or give it one."""
         waiting = self._waiting.get(sink)
         if waiting is not None:
             self.save(conn, waiting)
-        return positions.enlist(conn, sink, after=after, owed=owed, head=head)
+        if survey.after is None:
+            return positions.enlist(conn, sink, after=head, owed=0, head=head)
+        owed = survey.count + head - survey.head
+        return positions.enlist(conn, sink, after=survey.after, owed=owed, head=head)
 
     def rolled_back(self) -> None:
         """Forget what the transaction would have written."""
@@ -127,13 +131,12 @@ class Places:
 
     def retained(self, conn: sqlite3.Connection, head: int) -> Retained:
         """Say what a removal must respect."""
-        settled, on_their_way = head, []
+        settled, places = head, []
         for sink, window in list(self._windows.items()):
             position = positions.load(conn, sink)
             if position is not None:
                 settled = min(settled, position.settled_up_to())
-                for place in (position.cursor, *(owed.first for owed in position.arrears)):
-                    # One window may be settled and not on disk, another one read or in flight.
-                    reach = conn.execute(statements.REACH, (place, 2 * window)).fetchone()[0]
-                    on_their_way.append((place, place if reach is None else reach))
-        return Retained(settled, on_their_way)
+                # One window may be settled and not on disk, another one read or in flight.
+                at_hand = (position.cursor, *(owed.first for owed in position.arrears))
+                places += [(place, 2 * window) for place in at_hand]
+        return Retained(conn, settled, places)

@@ -21,8 +21,18 @@ _END = 2**62
 class Retained:
     """What a removal must respect."""
 
+    conn: sqlite3.Connection
     settled_up_to: int  # every configured sink has had everything up to here
-    on_their_way: list[tuple[int, int]]  # ranges (first, last] that a sink may have in flight
+    places: list[tuple[int, int]]  # a place of a sink, and how many entries behind it may be on their way
+
+    @property
+    def on_their_way(self) -> list[tuple[int, int]]:
+        """Give the ranges (first, last] that a sink may have in flight."""
+        reach = (
+            (place, self.conn.execute(statements.REACH, (place, count)).fetchone()[0])
+            for place, count in self.places
+        )
+        return [(place, place if last is None else last) for place, last in reach]
 
 
 @dataclass(frozen=True, slots=True)

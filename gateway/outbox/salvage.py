@@ -11,7 +11,10 @@ import os
 import sqlite3
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+from anyio import to_thread
 
 from gateway.errors import StoreUnavailable
 from gateway.outbox import connection, rescue, schema, statements
@@ -45,14 +48,22 @@ def check(path: Path, *, whole: bool) -> str | None:
         # SQLite would throw away what is in the WAL of an empty file.
         wal = _beside(path, "-wal")
         return "the file is empty" if wal.exists() and wal.stat().st_size else None
-    with contextlib.closing(connection.open_reader(path)) as conn:
+    return _close_after_look(connection.open_reader(path), whole=whole)
+
+
+async def check_beside(path: Path) -> str | None:
+    """Look at every page while the store is in use; a stop does not wait for the end."""
+    conn = connection.open_reader(path)
+    try:
+        return await to_thread.run_sync(partial(_close_after_look, conn, whole=True), abandon_on_cancel=True)
+    finally:
+        with contextlib.suppress(sqlite3.ProgrammingError):  # closed: it has come to its end
+            conn.interrupt()
+
+
+def _close_after_look(conn: sqlite3.Connection, *, whole: bool) -> str | None:
+    with contextlib.closing(conn):
         return _look(conn, whole=whole)
-
-
-def check_beside(path: Path) -> str | None:
-    """Look at every page while the store is in use."""
-    with contextlib.closing(connection.open_reader(path)) as conn:
-        return _look(conn, whole=True)
 
 
 def _look(conn: sqlite3.Connection, *, whole: bool) -> str | None:

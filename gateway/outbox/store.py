@@ -177,11 +177,7 @@ class Outbox:
     ) -> Position | None:
         if removals != self._removals:
             return None  # what was counted has changed meanwhile
-        head = self._appender.head
-        if owed.after is None:
-            return self._places.enlist(conn, sink, after=head, owed=0, head=head)
-        count = owed.count + head - owed.head
-        return self._places.enlist(conn, sink, after=owed.after, owed=count, head=head)
+        return self._places.enlist(conn, sink, owed, self._appender.head)
 
     def dismiss(self, sink: str) -> None:
         """Keep a sink's row but let retention no longer wait for it: it is not configured any more."""
@@ -257,7 +253,7 @@ class Outbox:
     async def check_whole(self) -> None:
         """Read the whole file once, beside the work, if that was too much for the start."""
         if self.unchecked:
-            problem = await to_thread.run_sync(salvage.check_beside, self.path, abandon_on_cancel=True)
+            problem = await salvage.check_beside(self.path)
             self.unchecked = False
             if problem is not None:
                 self.damaged(damage.StoreDamaged(f"The store's file is damaged ({problem})."))

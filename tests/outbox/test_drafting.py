@@ -55,7 +55,7 @@ def test_a_body_says_only_what_was_stated():
     assert ["source", "zone_rule", "data"] == list(body)
     repaired = replace(count(0, sent_at=NOON), repaired=True)
     body = json.loads(Drafting().draft(repaired, NOON).body)
-    assert ["source", "end", "sent_at", "zone_rule", "repaired", "data"] == list(body)
+    assert ["source", "end", "sent_at", "repaired", "zone_rule", "data"] == list(body)
     assert ("2026-10-05T12:01:00.000Z", True) == (body["end"], body["repaired"])
 
 
