@@ -41,6 +41,20 @@ class SinkUnavailable(GatewayError):
         self.stop = stop
 
 
+class PollUnavailable(GatewayError):
+    """The polled system cannot answer now: it is asked again later.
+
+    ``retry_after_s`` is its own wish, when it said one. ``fault`` is the stable code that a person sees.
+    """
+
+    def __init__(
+        self, message: str = "", *, retry_after_s: float | None = None, fault: str = "poll_failed"
+    ) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.fault = fault
+
+
 class StoreUnavailable(GatewayError):
     """The store cannot commit now: the device must be told to keep what it sent."""
 

@@ -27,6 +27,9 @@ class Kind(StrEnum):
     ACCESS = "access"  # one recognition or passage at a terminal
     ALARM = "alarm"  # a device alarm raised, cleared, or not cleared
     HEARTBEAT = "heartbeat"  # a device's sign of life, with its properties
+    OBSERVATION = "observation"  # what another system reported that is none of these, as it said it
+    LIVENESS = "liveness"  # the gateway's word: a device went silent, came back, …
+    OCCUPANCY = "occupancy"  # the gateway's word: a zone was reset, set, full, or has room again
 
 
 class ZoneRule(StrEnum):
@@ -36,6 +39,8 @@ class ZoneRule(StrEnum):
     SITE_ZONE = "site_zone"  # local time, read in the configured zone of the site
     DEVICE_OFFSET = "device_offset"  # local time, read with the offset that the device states
     ASSUMED_UTC = "assumed_utc"  # local time, and nobody said which zone
+    SOURCE_ZONE = "source_zone"  # local time, read in the zone configured for this polled system
+    VENDOR_UTC = "vendor_utc"  # no offset in it, but the vendor's document says that it is UTC
     RECEIPT = "receipt"  # the device stated no time at all: the time of receipt
 
 

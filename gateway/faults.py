@@ -8,8 +8,10 @@ import math
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import ClassVar
+
+from gateway import clock
 
 ACTIONS: dict[str, str] = {
     "clock_missing": "Set site.zone in the configuration to the IANA zone of the site, for example Europe/Lisbon.",
@@ -46,6 +48,7 @@ ACTIONS: dict[str, str] = {
     "mqtt_unreachable": "Check the network cable, the router and the address of the broker.",
     "mqtt_unwilling": "The broker refuses for now: look at its log, its limits and its disk.",
     "mqtt_version": "Set `version` of this sink to what the broker speaks.",
+    "poll_failed": "Check that the polled system runs and that its address is right; nothing is skipped meanwhile.",
     "sink_rejects": "Look at the events with `gateway letters list`; retry or drop them.",
     "sink_stalled": "Nothing is lost. Check the far end; if it is well, restart the gateway and report this with the log.",
     "sink_unavailable": "Nothing is lost; the gateway keeps trying. Check the far end if this lasts.",
@@ -110,7 +113,7 @@ class Faults:
         self, code: str, subject: str, sentence: str, action: str | None = None, *, again: bool = True
     ) -> bool:
         """Note that something is wrong; True when this is news. Not ``again``: it stands, it did not happen."""
-        now = datetime.now(UTC)
+        now = clock.now()
         with self._lock:
             known = self._standing.get((code, subject))
             if known is not None:
@@ -146,7 +149,7 @@ class Faults:
             return bool(gone)
 
     def __iter__(self) -> Iterator[Fault]:
-        now = datetime.now(UTC)
+        now = clock.now()
         with self._lock:
             for key, fault in list(self._standing.items()):
                 age_s = (now - (fault.last or fault.since)).total_seconds()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from anyio import CapacityLimiter, to_thread
 
+from gateway import clock
 from gateway.outbox import rfc3339
 from gateway.outbox.connection import open_reader
 from gateway.outbox.reading import day_tallies, devices, lifetime_tallies
@@ -62,14 +63,14 @@ class Projection:
 
     def today(self) -> Day:
         """Give the site's day that it is now."""
-        return Day.of(datetime.now(UTC), self._zone)
+        return Day.of(clock.now(), self._zone)
 
     def close(self) -> None:
         """Let go of the file."""
         self._conn.close()
 
     def _states(self, only: list[str] | None) -> list[State]:
-        day = Day.of(datetime.now(UTC), self._zone)
+        day = Day.of(clock.now(), self._zone)
         wanted = [None] if only is None else only
         pages = [page for name in wanted for page in devices(self._conn, name)]
         return [

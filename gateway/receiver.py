@@ -15,10 +15,12 @@ from datetime import UTC, datetime, tzinfo
 import structlog
 from anyio import to_thread
 
+from gateway import clock
 from gateway.errors import StoreUnavailable, Unreadable
 from gateway.faults import Faults
 from gateway.guard import Request, Response
-from gateway.outbox import Appended, Letter, Outbox
+from gateway.intake import Intake, Kept
+from gateway.outbox import Letter, Outbox
 from gateway.redact import redact_body
 from gateway.source import Post, Reading, Reply, Source
 
@@ -79,13 +81,14 @@ class Reception:
 class Receiver:
     """Answers every request on the device port."""
 
-    def __init__(self, outbox: Outbox, reception: Reception, faults: Faults) -> None:
+    def __init__(self, outbox: Outbox, intake: Intake, reception: Reception, faults: Faults) -> None:
         self.reception = reception
         self.counters = Counters()
         self.visitors: deque[dict[str, str]] = deque(maxlen=_VISITORS)
         self.watchers: list[Callable[[Watched], None]] = []
         self.last_post: float | None = None  # monotonic
         self._outbox = outbox
+        self._intake = intake
         self._faults = faults
         # Which devices of a source were seen at an address: an alarm may come without a serial number.
         self._address_of: OrderedDict[str, tuple[str, str, float]] = OrderedDict()  # now, before, since when
@@ -157,7 +160,7 @@ class Receiver:
             post = replace(post, known_device=next(iter(known)))
         try:
             reading = source.parse(post)
-            await self._outbox.append(reading.events, post.received_at, post.path)
+            await self._intake.keep(reading.events, post.received_at, path=post.path)
         except Unreadable as unreadable:
             return str(unreadable)
         except StoreUnavailable:
@@ -173,7 +176,7 @@ class Receiver:
             self._watch(post, source, "declined", reading)
             return reading.reply
         try:
-            appended = await self._outbox.append(reading.events, post.received_at, post.path)
+            kept = await self._intake.keep(reading.events, post.received_at, path=post.path)
         except StoreUnavailable as error:
             return self._refuse(post, source, error)
         except Unreadable as unreadable:  # the store could not give it back as it is
@@ -181,7 +184,7 @@ class Receiver:
         except Exception as bug:  # a bug of ours must not cost the device its data
             log.exception("append_failed", source=source.name, sender=post.address)
             return await self._keep_letter(post, source, f"the gateway failed on it ({type(bug).__name__})")
-        self._kept(post, source, reading, appended)
+        self._kept(post, source, reading, kept)
         return reading.reply or source.accepted(post)
 
     def _tell(self, post: Post, reading: Reading) -> None:
@@ -193,13 +196,13 @@ class Receiver:
         for notice in reading.notices:
             self._faults.report(notice.code, subject, f"{subject}: {notice.sentence}", notice.action)
 
-    def _kept(self, post: Post, source: Source, reading: Reading, appended: Appended) -> None:
-        self.counters.events += appended.new
-        self.counters.duplicates += appended.duplicates
+    def _kept(self, post: Post, source: Source, reading: Reading, kept: Kept) -> None:
+        self.counters.events += kept.new
+        self.counters.duplicates += kept.duplicates
         for device in {event.device.id for event in reading.events}:
             self.remember(source.name, post.address, device)
             self._tell_shared(device, post.address)
-        self._watch(post, source, f"kept {appended.new}, known {appended.duplicates}", reading)
+        self._watch(post, source, f"kept {kept.new}, known {kept.duplicates}", reading)
 
     async def _keep_letter(self, post: Post, source: Source | None, reason: str) -> Reply:
         head = {
@@ -255,7 +258,7 @@ class Receiver:
             headers=request.headers,
             body=request.body,
             address=request.address,
-            received_at=at or datetime.now(UTC),
+            received_at=at or clock.now(),
             zone=self.reception.zone,
             token=self._token(request.path),
             known_device=known_device,
@@ -292,7 +295,7 @@ class Receiver:
         """Answer a request that is no push; never 200, which a face terminal takes for a door server."""
         if request.method == "GET" and request.path.lower() == "/utctime":
             # Brickstream counters set their clock by these 14 digits (protocols: MMddyyyyHHmmss, UTC).
-            return Response(200, datetime.now(UTC).strftime("%m%d%Y%H%M%S").encode(), "text/html")
+            return Response(200, clock.now().strftime("%m%d%Y%H%M%S").encode(), "text/html")
         if request.path == ALIVE_PATH:
             return Response(405, b"", "text/plain")
         self._show_visit(request)
@@ -308,7 +311,7 @@ class Receiver:
         """Let the installer see who came without a push."""
         self.visitors.append(
             {
-                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                "time": clock.now().isoformat(timespec="seconds"),
                 "address": request.address,
                 "method": request.method[:16],
                 "path": request.path[:256],

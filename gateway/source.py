@@ -1,15 +1,16 @@
 """The contract of a source: bytes in, events out, nothing else.
 
-A source does no I/O, keeps no state and reads no clock: all it may use is in the `Post`. It is told
-nothing about storage or sinks. Its only exception is `Unreadable`.
+There are push sources (they POST to us: `Source`) and polls (we ask them: `Poll`). Neither does I/O, keeps
+state or reads a clock: all that it may use is in its arguments. It is told nothing about storage or sinks.
+Its only exception is `Unreadable`; a poll has `PollUnavailable` beside it.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from gateway.event import Event
+from gateway.event import Event, Json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,3 +80,51 @@ class Source(Protocol):
 
     def refused(self, post: Post) -> Reply:
         """Tell the device to keep its push, because storing it failed. Never a success."""
+
+
+Cursor: TypeAlias = Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One request that a poll wants made, to the byte."""
+
+    target: str  # path and query behind the endpoint, exactly as it is signed and sent
+    headers: Mapping[str, str] = field(default_factory=dict)
+    timeout_s: float  # for the whole answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+    received_at: datetime  # aware, UTC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What a poll made of one answer. Events and cursor go to disk in one transaction."""
+
+    reading: Reading
+    cursor: Cursor  # what the next ask begins from
+    more: bool = False  # this page was full: ask again at once
+
+
+class Poll(Protocol):
+    """One thing that we ask for again and again. Pure like a source: what it knows is in its arguments."""
+
+    name: str  # "camlytics.hall.events": its cursor is kept under this name
+    source: str  # the source's name, as in `Device.source`
+    endpoint: str  # base URL
+    period_s: float  # from one answer without ``more`` to the next ask
+    key: str | None  # polls with one key share one nonce and are asked one after the other
+    spacing_s: float  # the least time between two asks with one key
+
+    def ask(self, cursor: Cursor, now: datetime, nonce: int) -> Ask:
+        """Say what to ask for. ``cursor`` is empty at the first time; ``nonce`` rises with every ask of a key."""
+
+    def read(self, answer: Answer, cursor: Cursor) -> Page:
+        """Read an answer, or raise `Unreadable`, or `PollUnavailable` for an answer that says "not now"."""

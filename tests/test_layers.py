@@ -18,9 +18,10 @@ ROOT = Path(__file__).parent.parent
 # single source, "sources" alone is the registry of all of them; the same with sinks.
 TABLE: dict[str, set[str]] = {
     # the waist, and leaves that know nothing
+    "clock": set(),
     "errors": set(),
     "event": set(),
-    "faults": set(),
+    "faults": {"clock"},
     "redact": set(),
     "retry": set(),
     "systemd": set(),
@@ -36,21 +37,23 @@ TABLE: dict[str, set[str]] = {
     "sinks.*": {"sink", "event", "errors"},
     "sinks": {"sink", "sinks.*"},
     # the log
-    "outbox": {"event", "errors", "sink"},
-    "projection": {"outbox", "sink", "event", "errors"},
+    "outbox": {"event", "errors", "sink", "clock"},
+    "projection": {"outbox", "sink", "event", "errors", "clock"},
+    "intake": {"outbox", "event", "errors", "faults", "clock"},
     # the loops and the listener
     "guard": {"errors"},
     "listener": {"errors"},
-    "receiver": {"outbox", "source", "event", "errors", "guard", "redact", "faults"},
-    "forwarder": {"outbox", "sink", "event", "retry", "errors", "faults"},
-    "poller": {"outbox", "source", "event", "retry", "errors", "faults"},
-    "liveness": {"outbox", "event", "errors", "faults"},
-    "control": {"outbox", "projection", "faults", "errors", "event", "config"},
+    "receiver": {"intake", "outbox", "source", "event", "errors", "guard", "redact", "faults", "clock"},
+    "forwarder": {"outbox", "sink", "event", "retry", "errors", "faults", "clock"},
+    "poller": {"intake", "outbox", "source", "event", "retry", "errors", "faults", "redact", "clock"},
+    "liveness": {"outbox", "event", "errors", "faults", "clock"},
+    "control": {"outbox", "projection", "faults", "errors", "event", "config", "clock"},
     # what acts like a site, and knows nothing of the gateway behind its wire
     "simulate": {"event", "errors"},
     # what puts it all together
     "daemon": {
         *(
+            "clock",
             "errors",
             "event",
             "faults",
@@ -72,6 +75,7 @@ TABLE: dict[str, set[str]] = {
             "projection",
             "guard",
             "listener",
+            "intake",
             "receiver",
         ),
         *("forwarder", "poller", "liveness", "control"),
@@ -88,7 +92,7 @@ HOMES: dict[str, set[str]] = {
     "anyio": set(TABLE),
     "click": {"commands", "__main__"},
     "h11": {"listener"},
-    "httpx2": {"sinks.https", "control", "commands", "simulate"},
+    "httpx2": {"sinks.https", "poller", "control", "commands", "simulate"},
     "hypercorn": {"listener"},
     "iotcore": {"simulate"},
     "lxml": {"reading.xml_body"},

@@ -2,8 +2,9 @@
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 
+from gateway import clock
 from gateway.outbox import Entry, Position, letters, reading, rfc3339
 from gateway.outbox.letters import Letter
 from gateway.projection import Day, describe
@@ -45,7 +46,7 @@ def _oldest_age_s(conn: sqlite3.Connection, position: Position, head: int) -> fl
     row = conn.execute(
         "SELECT received FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1", (place, head)
     ).fetchone()
-    return None if row is None else max(round(datetime.now(UTC).timestamp() - row[0] / 1000, 1), 0.0)
+    return None if row is None else max(round(clock.now().timestamp() - row[0] / 1000, 1), 0.0)
 
 
 def sink_accounts(conn: sqlite3.Connection, *, verify: bool = False) -> list[dict[str, object]]:
@@ -57,7 +58,7 @@ def device_states(
     conn: sqlite3.Connection, zone: tzinfo, device: str | None = None
 ) -> list[dict[str, object]]:
     """Give the state of every device, or of one named by id, serial or label."""
-    day = Day.of(datetime.now(UTC), zone)
+    day = Day.of(clock.now(), zone)
     return [
         describe(conn, page, day)
         | {

@@ -9,6 +9,7 @@ from gateway.config.sink_sections import AnySink, HttpsSection, MqttSection
 from gateway.event import slug
 from gateway.forwarder import Pacing, Rendering
 from gateway.guard import BodyLimits
+from gateway.intake import Policy
 from gateway.listener import Limits
 from gateway.outbox import Bounds, Drafting, Settings, site_zone
 from gateway.receiver import Reception
@@ -58,6 +59,11 @@ def reception(config: Config) -> Reception:
         paths={name: section.path for name, section in sections.items() if section.path},
         tokens=frozenset(device.token for device in config.devices.values() if device.token),
     )
+
+
+def policy(config: Config) -> Policy:  # noqa: ARG001 - there are no such options yet
+    """Say what the owner decided about devices."""
+    return Policy()
 
 
 def body_limits(config: Config) -> BodyLimits:

@@ -23,6 +23,7 @@ from gateway.daemon.watchdog import Watchdog
 from gateway.event import slug
 from gateway.faults import Faults
 from gateway.guard import BodyGuard
+from gateway.intake import Intake
 from gateway.listener import Limits, Listener
 from gateway.outbox import Housekeeper, Outbox, reading
 from gateway.projection import Projection
@@ -51,7 +52,8 @@ class Gateway:
         self._housekeeper = Housekeeper(outbox)
         self._projection = Projection(outbox.path, slug(config.gateway.id), composing.drafting(config).zone)
         self._projection.names = composing.names(config)
-        self._receiver = Receiver(outbox, composing.reception(config), self.faults)
+        self._intake = Intake(outbox, composing.policy(config))
+        self._receiver = Receiver(outbox, self._intake, composing.reception(config), self.faults)
         self._health = Health(config, outbox, self.faults)
         self._lines = Lines(
             outbox, self.faults, states=self._projection.states, status=self._health.summary_bytes
@@ -113,6 +115,7 @@ class Gateway:
         old, self.config, self._health.config = self.config, config, config
         fixed = self._running
         self._receiver.reception = replace(composing.reception(config), zone=fixed.site.tzinfo)
+        self._intake.policy = composing.policy(config)
         self.outbox.settings = replace(
             composing.store_settings(config),
             directory=fixed.store.path,

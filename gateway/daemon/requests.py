@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 
+from gateway import clock
 from gateway.control import views
 from gateway.control.server import Push
 from gateway.daemon import composing
@@ -49,7 +49,7 @@ class Requests:
             self._health.summary()
             | {
                 "uptime_s": round(time.monotonic() - self._started, 1),
-                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                "time": clock.now().isoformat(timespec="seconds"),
                 "since_start": self._since_start(),
                 "store": facts | self._store(),
                 "sinks": [self._sink(name, accounts.get(name) or {"name": name}) for name in names],

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 
 import anyio
 
+from gateway import clock
 from gateway.outbox import Outbox
 from gateway.projection import Projection
 from gateway.sink import Sink, StateSink
@@ -32,7 +32,7 @@ async def show_states(
     day = projection.today()
     try:
         while True:
-            midnight_s = (day.end - datetime.now(UTC)).total_seconds()
+            midnight_s = (day.end - clock.now()).total_seconds()
             with anyio.move_on_after(min(_PAUSE_S, max(midnight_s, 0.01))):
                 await wake.wait()
             wake = anyio.Event()
@@ -51,7 +51,7 @@ async def show_states(
                 for sink in showing:
                     await sink.publish_status(now)
                 last_status, quiet_s = now, 0.0
-            until_midnight_s = (day.end - datetime.now(UTC)).total_seconds()
+            until_midnight_s = (day.end - clock.now()).total_seconds()
             await anyio.sleep(min(_PAUSE_S, max(until_midnight_s, 0.01)))
     finally:
         outbox.unfollow(changed)

@@ -10,13 +10,14 @@ was settled but is not yet on disk never exceeds it. Nothing is sent while what 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 
+from gateway import clock
 from gateway.errors import SinkUnavailable
 from gateway.forwarder.rendering import Rendering
-from gateway.outbox import Arrears, Entry, LogReader, Outbox, Position, milliseconds
+from gateway.outbox import Arrears, Entry, LogReader, Outbox, Position
 from gateway.retry import Backoff, Pacer
 from gateway.sink import Sink
 
@@ -195,7 +196,7 @@ class Draining:
             raise
         self._count(len(entries) - len(rejected), len(rejected), replay=replay)
         advance(entries[-1].seq)
-        self.last_delivery = datetime.now(UTC)
+        self.last_delivery = clock.now()
         self._unsaved += len(entries)
         if rejected:
             await self._reject([(entries[index], reason) for index, reason in rejected.items()], replay)
@@ -203,7 +204,7 @@ class Draining:
             self.note()
 
     async def _send(self, entries: Sequence[Entry]) -> Mapping[int, str]:
-        now = milliseconds(datetime.now(UTC))
+        now = clock.now_ms()
         try:
             rejected = await self._sink.send([self._rendering.render(entry, now) for entry in entries])
             self._failing = 0

@@ -7,16 +7,17 @@ and done at its next turn.
 import random
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 import anyio
 import structlog
 
+from gateway import clock
 from gateway.errors import GatewayError, SinkUnavailable, StoreUnavailable
 from gateway.faults import Faults
 from gateway.forwarder.draining import Draining, Letters, Pacing
 from gateway.forwarder.rendering import Rendering
-from gateway.outbox import LogReader, Outbox, Position, StoreDamaged, milliseconds
+from gateway.outbox import LogReader, Outbox, Position, StoreDamaged
 from gateway.sink import Sink, StateSink
 
 log = structlog.get_logger()
@@ -219,7 +220,7 @@ class Forwarder:
         delay_s = self._pacing.backoff.delay(position.attempts, self._rng, retry_after_s=error.retry_after_s)
         if error.stop:
             position.stopped = str(error)
-        position.retry_at = milliseconds(datetime.now(UTC)) + int(delay_s * 1000)
+        position.retry_at = clock.now_ms() + int(delay_s * 1000)
         self.paused_until = time.monotonic() + delay_s
         self._troubled = True
         # One outage is one fault: "the connection was lost" gives way to "nothing accepts connections".
@@ -239,7 +240,7 @@ class Forwarder:
 
         A clock that jumped never makes it longer than the longest wish that is honoured.
         """
-        left_s = position.retry_at / 1000 - datetime.now(UTC).timestamp()
+        left_s = position.retry_at / 1000 - clock.now().timestamp()
         if position.attempts and left_s > 0:
             self.paused_until = time.monotonic() + min(left_s, _LONGEST_WISH_S)
         if position.stopped is not None:

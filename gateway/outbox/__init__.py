@@ -5,6 +5,7 @@ from gateway.outbox.damage import StoreDamaged
 from gateway.outbox.entry import Drafting, Entry, Flag, milliseconds, rfc3339, site_zone
 from gateway.outbox.housekeeping import Housekeeper
 from gateway.outbox.letters import Bounds, Letter
+from gateway.outbox.polls import PollCursor
 from gateway.outbox.positions import Arrears, Position
 from gateway.outbox.reading import LogReader
 from gateway.outbox.settings import Settings
@@ -21,6 +22,7 @@ __all__ = [
     "Letter",
     "LogReader",
     "Outbox",
+    "PollCursor",
     "Position",
     "Settings",
     "StoreDamaged",

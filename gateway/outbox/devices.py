@@ -5,10 +5,10 @@ in the same transaction as their events. A failed transaction forgets the memory
 """
 
 import sqlite3
-import time
 from collections import OrderedDict
 from dataclasses import dataclass, field, fields
 
+from gateway import clock
 from gateway.event import Device
 from gateway.outbox import statements
 from gateway.outbox.entry import Draft
@@ -64,6 +64,9 @@ class Page:
     newest: int | None = None
     newest_data: str | None = None
     pruned: int = 0
+    steady_at: int | None = None  # the last push of those that come whether people pass or not
+    rhythm_ms: int | None = None  # how far apart these come
+    liveness: str | None = None  # what was last said about it: event.Liveness
     # Not in the book: after a restart these begin anew.
     doubt: Doubt = field(default_factory=Doubt)
     told: Device | None = None  # what its last push said about it
@@ -101,7 +104,7 @@ class Book:
                     setattr(page, name, stated)
         page.path = path
         # A letter that is read again came long ago; but what lies ahead of us was noted by a wrong clock of ours.
-        if page.last_seen < draft.received or page.last_seen > time.time() * 1000:
+        if page.last_seen < draft.received or page.last_seen > clock.now_ms():
             page.last_seen = draft.received
         page.last_kind = draft.kind
         self._dirty[page.id] = page

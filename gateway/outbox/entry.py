@@ -27,6 +27,8 @@ class Flag:
         4  # so old that its earlier revisions may have left the log: it did not move the tallies
     )
     TIED: Final = 8  # took the next free revision, because the device had given its own number twice
+    UNSYNCED: Final = 16  # came in while the gateway's own clock could not be believed
+    ERASED: Final = 32  # the person in it was removed on request; a resend does not bring them back
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 import sqlite3
-from datetime import UTC, datetime
 
+from gateway import clock
 from gateway.errors import StoreUnavailable
 from gateway.outbox import retention
-from gateway.outbox.entry import milliseconds
 from gateway.outbox.retention import Removed, Retained
 from gateway.outbox.store import Outbox
 
@@ -40,7 +39,7 @@ class Housekeeper:
 
     async def tidy(self) -> None:
         """Do one round."""
-        now = milliseconds(datetime.now(UTC))
+        now = clock.now_ms()
         cutoff = now - int(self._outbox.settings.keep_days * _DAY_MS)
 
         def old(conn: sqlite3.Connection, retained: Retained) -> Removed:

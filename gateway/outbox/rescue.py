@@ -25,7 +25,14 @@ _SMALLEST_ROW_BYTES = 64
 _EXACT = 2**53
 _MARKS = ",".join("?" * len(statements.ENTRY_COLUMNS.split(",")))
 _KEEP_EVENT = f"INSERT OR IGNORE INTO events ({statements.ENTRY_COLUMNS}) VALUES ({_MARKS})"
-_KEYS = {"tallies": ("device", "day", "measure"), "meta": ("key",)}
+_KEYS = {
+    "tallies": ("device", "day", "measure"),
+    "meta": ("key",),
+    "accounts": ("sink", "device"),
+    "polls": ("name",),
+    "coverage": ("device", "hour"),
+    "zones": ("name",),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-VERSION = 1
-TABLES = ("events", "sinks", "arrears", "letters", "devices", "tallies", "meta")
-NAMES = {*TABLES, "events_by_id", "events_heartbeats", "letters_to_retry"}
+VERSION = 2
+TABLES = (
+    *("events", "sinks", "arrears", "letters", "devices", "tallies", "meta"),
+    *("accounts", "polls", "held", "coverage", "zones", "pictures"),
+)
+NAMES = {
+    *TABLES,
+    "events_by_id",
+    "events_heartbeats",
+    "letters_to_retry",
+    "held_by_device",
+    "pictures_by_person",
+}
 
 
 def migrate(conn: sqlite3.Connection) -> None:
@@ -23,6 +33,7 @@ def migrate(conn: sqlite3.Connection) -> None:
 
     migrations = Migrations("gateway")
     migrations(name="0001_first")(_first)
+    migrations(name="0002_truth")(_truth)
     migrations.apply(Database(conn, execute_plugins=False))
     conn.execute(f"PRAGMA user_version={VERSION}")
 
@@ -139,3 +150,64 @@ def _first(db: "Database") -> None:
         " amount INTEGER NOT NULL, PRIMARY KEY (device, day, measure)) STRICT, WITHOUT ROWID"
     )
     db.conn.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID")
+
+
+def _truth(db: "Database") -> None:
+    # The rhythm of each device, and what was last said about its liveness.
+    for column in ("steady_at INTEGER", "rhythm_ms INTEGER", "liveness TEXT"):
+        db.conn.execute(f"ALTER TABLE devices ADD COLUMN {column}")
+    # Each sink's account, device by device; they add up to the row in `sinks`.
+    db.conn.execute(
+        "CREATE TABLE accounts (sink TEXT NOT NULL, device TEXT NOT NULL,"
+        " since INTEGER NOT NULL,"  # the device's events up to this device_seq are not owed to the sink
+        " delivered INTEGER NOT NULL, lettered INTEGER NOT NULL, expired INTEGER NOT NULL, lost INTEGER NOT NULL,"
+        " PRIMARY KEY (sink, device)) STRICT, WITHOUT ROWID"
+    )
+    # How far each poll has got; moves in the transaction of the events that it brought.
+    db.conn.execute(
+        "CREATE TABLE polls (name TEXT PRIMARY KEY, cursor TEXT NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID"
+    )
+    # Parsed pushes of devices that nobody has adopted yet; no sink sees them.
+    db.table("held").create(
+        {
+            "number": int,
+            "device": str,
+            "source": str,
+            "address": str,
+            "path": str,
+            "received": int,  # ms since 1970
+            "unsynced": int,  # 1: the gateway's clock could not be believed then
+            "events": str,  # JSON list: `event.as_json`
+        },
+        pk="number",
+        not_null={"device", "source", "address", "path", "received", "unsynced", "events"},
+        strict=True,
+    )
+    db.table("held").create_index(["device"], index_name="held_by_device")
+    # Which minutes of which UTC hour a device has told about, as 60 bits: bit 0 is the first minute.
+    db.conn.execute(
+        "CREATE TABLE coverage (device TEXT NOT NULL, hour INTEGER NOT NULL, minutes INTEGER NOT NULL,"
+        " PRIMARY KEY (device, hour)) STRICT, WITHOUT ROWID"
+    )
+    # The occupancy of each zone. Windows from `next_reset` on wait in the `ahead` columns until then.
+    db.conn.execute(
+        "CREATE TABLE zones (name TEXT PRIMARY KEY, since INTEGER NOT NULL, next_reset INTEGER NOT NULL,"
+        " base INTEGER NOT NULL, enters INTEGER NOT NULL, exits INTEGER NOT NULL,"
+        " ahead_enters INTEGER NOT NULL, ahead_exits INTEGER NOT NULL,"
+        " drift INTEGER, drift_at INTEGER, crowded INTEGER NOT NULL) STRICT, WITHOUT ROWID"
+    )
+    # Pictures that the owner asked to keep; the files lie beside the store.
+    db.table("pictures").create(
+        {
+            "hash": str,  # SHA-256 of the file, its name
+            "event": str,  # id of the event that refers to it
+            "device": str,
+            "person": str,  # user id, for erasure; NULL when nobody was named
+            "taken": int,  # ms since 1970
+            "bytes": int,
+        },
+        pk=("event", "hash"),
+        not_null={"device", "taken", "bytes"},
+        strict=True,
+    )
+    db.table("pictures").create_index(["person"], index_name="pictures_by_person")

@@ -29,16 +29,18 @@ OLDEST_HEARTBEATS = (
 GET_DEVICE = "SELECT * FROM devices WHERE id = ?"
 PUT_DEVICE = (
     "INSERT INTO devices (id, source, serial, mac, label, site, address, path, firmware, hardware, utc_offset_min,"
-    " clock_offset_ms, first_seen, last_seen, last_kind, events, duplicates, repaired, newest, newest_data, pruned)"
+    " clock_offset_ms, first_seen, last_seen, last_kind, events, duplicates, repaired, newest, newest_data, pruned,"
+    " steady_at, rhythm_ms, liveness)"
     " VALUES (:id, :source, :serial, :mac, :label, :site, :address, :path, :firmware, :hardware, :utc_offset_min,"
     " :clock_offset_ms, :first_seen, :last_seen, :last_kind, :events, :duplicates, :repaired, :newest, :newest_data,"
-    " :pruned)"
+    " :pruned, :steady_at, :rhythm_ms, :liveness)"
     " ON CONFLICT (id) DO UPDATE SET serial=excluded.serial, mac=excluded.mac, label=excluded.label,"
     " site=excluded.site, address=excluded.address, path=excluded.path, firmware=excluded.firmware,"
     " hardware=excluded.hardware, utc_offset_min=excluded.utc_offset_min, clock_offset_ms=excluded.clock_offset_ms,"
     " last_seen=excluded.last_seen, last_kind=excluded.last_kind, events=excluded.events,"
     " duplicates=excluded.duplicates, repaired=excluded.repaired, newest=excluded.newest,"
-    " newest_data=excluded.newest_data"
+    " newest_data=excluded.newest_data, steady_at=excluded.steady_at, rhythm_ms=excluded.rhythm_ms,"
+    " liveness=excluded.liveness"
 )
 
 GET_SINK = (
@@ -59,6 +61,12 @@ CLEAR_ARREARS = "DELETE FROM arrears WHERE sink = ?"
 ADD_ARREARS = "INSERT INTO arrears (sink, place, first, last, replay) VALUES (?, ?, ?, ?, ?)"
 
 ADD_LETTER = "INSERT INTO letters (stage, sink, sender, reason, received, retry, head, body) VALUES (?, ?, ?, ?, ?, 0, ?, ?)"
+
+GET_POLL = "SELECT cursor FROM polls WHERE name = ?"
+PUT_POLL = (
+    "INSERT INTO polls (name, cursor, at) VALUES (?, ?, ?)"
+    " ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor, at = excluded.at"
+)
 
 PUT_META = (
     "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"

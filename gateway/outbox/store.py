@@ -10,19 +10,21 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
 from anyio import to_thread
 
+from gateway import clock
 from gateway.errors import StoreUnavailable
 from gateway.event import Event
-from gateway.outbox import connection, damage, letters, opening, reading, salvage
+from gateway.outbox import connection, damage, letters, opening, polls, reading, salvage
 from gateway.outbox.appending import Appended, Appender
 from gateway.outbox.devices import Book
 from gateway.outbox.entry import Entry, milliseconds
 from gateway.outbox.places import Places
+from gateway.outbox.polls import PollCursor
 from gateway.outbox.positions import Position
 from gateway.outbox.retention import Removed, Retained
 from gateway.outbox.room import Room
@@ -108,15 +110,29 @@ class Outbox:
 
     # Receiving
 
-    async def append(self, events: Sequence[Event], received_at: datetime, path: str = "") -> Appended:
-        """Put events on disk; return how many were new and how many were already there.
+    async def append(
+        self,
+        events: Sequence[Event],
+        received_at: datetime,
+        path: str = "",
+        *,
+        cursor: PollCursor | None = None,
+    ) -> Appended:
+        """Put events on disk, and the place of the poll that brought them; return how many were new.
 
         Raises `StoreFull` or `StoreUnavailable`: then nothing of them is on disk. Raises `Unreadable`
         for events that could not be given back as they are.
         """
         self._room.demand(self.settings)
         drafts = [self.settings.drafting.draft(event, received_at) for event in events]
-        return await self._writer.submit(lambda _conn: self._appender.append(drafts, path))
+        if cursor is None:
+            return await self._writer.submit(lambda _conn: self._appender.append(drafts, path))
+
+        def work(conn: sqlite3.Connection) -> Appended:
+            polls.save(conn, cursor, milliseconds(received_at))
+            return self._appender.append(drafts, path)
+
+        return await self._writer.submit(work)
 
     async def keep_letter(
         self,
@@ -200,7 +216,7 @@ class Outbox:
         """Put a sink's place on disk, with the letters that belong to it; ``answered`` letters are removed."""
         note = self._places.note(position)
         kept, done = list(rejected), [(number,) for number in answered]
-        now = milliseconds(datetime.now(UTC))
+        now = clock.now_ms()
 
         def work(conn: sqlite3.Connection) -> None:
             for entry, reason in kept:
