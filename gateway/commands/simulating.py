@@ -13,6 +13,7 @@ from gateway.commands.asking import FAULT, as_json, give_up, show
 from gateway.errors import GatewayError
 from gateway.simulate.clock import Clock
 from gateway.simulate.count_xml import DIALECTS, Identity
+from gateway.simulate.crowd import SHOP_DAY
 from gateway.simulate.device import Device, Line
 from gateway.simulate.early import EarlyCounter, EarlyTerminal
 from gateway.simulate.fleet import Fleet
@@ -40,6 +41,19 @@ def _url(_ctx: click.Context, _option: click.Parameter, url: str) -> str:
     return url
 
 
+def _spells(
+    _ctx: click.Context, _option: click.Parameter, spells: tuple[str, ...]
+) -> tuple[tuple[float, float], ...]:
+    read = []
+    for spell in spells:
+        start, _, length = spell.partition(":")
+        try:
+            read.append((float(start) * 60, float(length) * 60))
+        except ValueError as error:
+            raise click.BadParameter(f"{spell!r} is not START:LENGTH in minutes, such as 60:30.") from error
+    return tuple(read)
+
+
 _COMMON = (
     click.option("--to", "url", default=_DEFAULT_URL, show_default=True, callback=_url,
                  help="Where the device pushes."),
@@ -50,6 +64,13 @@ _COMMON = (
                  help="End after so much time by their clocks; else at Ctrl-C."),
     click.option("--seed", default=0, show_default=True, help="The same seed says the same at the same time."),
     click.option("--zone", default="UTC", show_default=True, callback=_zone, help="The zone that they stand in."),
+    click.option("--profile", default="even", show_default=True, type=click.Choice(["even", "shop"]),
+                 help="How people spread over the day: even, or as in a shop."),
+    click.option("--skew-s", default=0.0, show_default=True, help="How far their clocks are ahead; negative: behind."),
+    click.option("--offline", "spells", multiple=True, callback=_spells, metavar="START:LENGTH",
+                 help="Minutes after the start, and for how many: no network; what is kept is sent afterwards."),
+    click.option("--keeps", default=50_000, show_default=True, type=click.IntRange(0, 1_000_000),
+                 help="Pushes that a device keeps while it cannot send; then the oldest goes."),
     click.option("--lose-replies", default=0.0, show_default=True, type=click.FloatRange(0, 0.9),
                  help="Share of replies that get lost, so that the same push comes again."),
     click.option("--ledger", "ledger_file", type=click.File("w", encoding="utf-8", lazy=False),
@@ -186,16 +207,21 @@ def _run(
     minutes: float | None,
     seed: int,
     zone: ZoneInfo,
+    profile: str,
+    skew_s: float,
+    spells: tuple[tuple[float, float], ...],
+    keeps: int,
     lose_replies: float,
     ledger_file: IO[str] | None,
     as_json: bool,
 ) -> None:
     if speed == 0 and minutes is None:
         raise click.UsageError("With --speed 0 say when to end: --minutes N, by the device's own clock.")
-    ledger, line = Ledger(), Line(resend=lose_replies)
-    device = partial(build, seed=seed, line=line, ledger=ledger)
+    ledger, line = Ledger(), Line(resend=lose_replies, spells=spells, keeps=keeps)
+    weights = SHOP_DAY if profile == "shop" else None
+    device = partial(build, seed=seed, line=line, ledger=ledger, profile=weights)
     try:
-        devices = [device(number, clock=Clock(speed=speed)) for number in range(count)]
+        devices = [device(number, clock=Clock(speed=speed, skew_s=skew_s)) for number in range(count)]
         fleet = Fleet(url, devices, ledger, partial(click.echo, err=True))
         click.echo(f"Pushing to {url}. Ctrl-C ends it.", err=True)
         asyncio.run(fleet.run(None if minutes is None else minutes * 60))

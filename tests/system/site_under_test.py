@@ -48,6 +48,7 @@ window = {window}
 backoff_max_s = 1
 timeout_s = 5
 {cloud}
+{more}
 """
 
 
@@ -60,8 +61,11 @@ def free_port() -> int:
 class Daemon:
     """The gateway as a process of its own; it can be killed at any moment and started again."""
 
-    def __init__(self, directory: Path, config: Path, port: int) -> None:
+    def __init__(
+        self, directory: Path, config: Path, port: int, *, program: tuple[str, ...] = ("-m", "gateway")
+    ) -> None:
         self.config, self.port, self.state = config, port, directory / "state"
+        self.program = program
         self.log = directory / "daemon.log"
         self.starts = 0
         self._process: subprocess.Popen | None = None
@@ -69,7 +73,7 @@ class Daemon:
     def start(self, *, wait_s: float = 20.0) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "-c", str(self.config), "run"],
+                [sys.executable, *self.program, "-c", str(self.config), "run"],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -105,7 +109,7 @@ class Daemon:
 
     def command(self, *words: str, timeout_s: float = 30.0) -> subprocess.CompletedProcess:
         return subprocess.run(
-            [sys.executable, "-m", "gateway", "-c", str(self.config), *words],
+            [sys.executable, *self.program, "-c", str(self.config), *words],
             capture_output=True,
             text=True,
             timeout=timeout_s,
@@ -127,7 +131,15 @@ class Daemon:
 class Site:
     """Everything of one site in one directory. Ends what it started, by process id."""
 
-    def __init__(self, directory: Path, *, window: int = 500, batch: int = 50, **extra: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        window: int = 500,
+        batch: int = 50,
+        program: tuple[str, ...] = ("-m", "gateway"),
+        **extra: str,
+    ) -> None:
         self.directory = directory
         self.window = window
         (directory / "broker").mkdir()
@@ -151,10 +163,10 @@ class Site:
                 ca_file=self.upstream.ca_file,
                 window=window,
                 batch=batch,
-                **{name: extra.get(name, "") for name in ("store", "runtime", "home", "cloud")},
+                **{name: extra.get(name, "") for name in ("store", "runtime", "home", "cloud", "more")},
             )
         )
-        self.daemon = Daemon(directory, config, port)
+        self.daemon = Daemon(directory, config, port, program=program)
         self.url = f"http://127.0.0.1:{port}/push"
         self.kills: list[float] = []
 
