@@ -63,5 +63,9 @@ class StoreFull(StoreUnavailable):
     """The store is full of events that no sink has had yet: the device must keep what it sent."""
 
 
+class Unadopted(StoreUnavailable):
+    """Nobody has adopted the device, and no more can be held of it: the device must keep what it sent."""
+
+
 class ConfigError(GatewayError):
     """The configuration cannot be used; the message lists every mistake with file, line and key."""

@@ -8,14 +8,41 @@ import math
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from gateway import clock
 
 ACTIONS: dict[str, str] = {
+    "callback_refused": "Check the proxy or tunnel in front; the reason says which limit or list of [callbacks] it hit.",
+    "callback_unauthorised": "In the vendor's callback settings type the header exactly as secret_file of [callbacks] has"
+    " it, and check that the proxy hands it on. If nobody of yours called, it was a stranger: nothing was kept of it.",
+    "callbacks_closed": "Free the port or choose another one in [callbacks]; the gateway tries again by itself.",
+    "camio_incident": "Look at the camera in Camio; the fault goes with a good value, or when Camio says no more of it.",
+    "camlytics_cloud_busy": "Nothing to do: the gateway waits. If it lasts, find what else asks with the same API key.",
+    "camlytics_cloud_error": "Read what the cloud says; check `endpoint`, and the state of Camlytics' cloud.",
+    "camlytics_cloud_location_unknown": "Correct `locations` of this account in the configuration.",
+    "camlytics_cloud_login": "Check `key_file` and `secret_file` against the API keys in the portal's settings.",
+    "camlytics_cloud_nonce": "Create an API key for this gateway alone, and put it into `key_file` and `secret_file`.",
+    "camlytics_cloud_page_full": "Compare the totals with the portal; report this with the figures.",
+    "camlytics_cloud_totals": "Compare the hour with the portal; `check_totals = false` turns the check off.",
+    "camlytics_cloud_trigger_by_name": "Write ids into `triggers` of this account, or let it be polled too.",
+    "camlytics_cloud_trigger_off": "Switch the trigger on in the portal, or take it out of `triggers`.",
+    "camlytics_cloud_trigger_unknown": "Correct `triggers` of this account: names and ids are as in the portal.",
+    "camlytics_cloud_uncounted": 'Add them to `triggers` of this account, with direction "in", "out" or "ignore".',
+    "camlytics_counted_twice": 'Take the line or the area out of `rules`, or give it direction = "ignore".',
+    "camlytics_renumbered": "Nothing, if Camlytics was installed anew or restored; else look at its clock and database.",
+    "camlytics_rules": 'Add the rules that the sentence names to `rules`, each with direction "in", "out" or "ignore".',
+    "camlytics_two_ways": "Switch these webhooks off in Camlytics, or set `mode` to the way that you want; one way counts.",
+    "camlytics_unknown": "Add a section [camlytics.NAME] with its address as `endpoint`, or type its `token` into the URL.",
+    "totals_differ": "Compare both figures; if it stays, check the clock of the PC and report this with the log.",
+    "devices_refused": "Adopt the devices that are yours and ignore the others: `gateway adopt` shows them. See [adoption].",
+    "devices_waiting": "Run `gateway adopt`: it lists them, adopts yours, and ignores the others.",
     "clock_missing": "Set site.zone in the configuration to the IANA zone of the site, for example Europe/Lisbon.",
     "clock_not_set": "Set the device's clock, or give it a time server; its menu calls this NTP.",
+    "all_devices_silent": "Check the gateway's cable and switch, and that it has the address that the devices were given.",
+    "device_silent": "Check the device's power, its cable and its network, and the gateway's address in its settings.",
+    "clock_unsynced": 'Give this box a time server (NTP). Has it a right clock of its own? Set clock.trust to "plausible".',
     "clock_off": "Set the device's clock or give it a time server; the gateway never changes it.",
     "config_rejected": "Correct the lines that `gateway check` names, then reload; the last good configuration is in use.",
     "config_restart": "Restart the gateway to put these settings into effect.",
@@ -49,19 +76,38 @@ ACTIONS: dict[str, str] = {
     "mqtt_unwilling": "The broker refuses for now: look at its log, its limits and its disk.",
     "mqtt_version": "Set `version` of this sink to what the broker speaks.",
     "poll_failed": "Check that the polled system runs and that its address is right; nothing is skipped meanwhile.",
+    "poll_broken": "Check the network to the polled system if this lasts; nothing is skipped meanwhile.",
+    "poll_busy": "The polled system asks for patience; the gateway waits as long as it said.",
+    "poll_error": "Look at the log of the polled system; nothing is skipped meanwhile.",
+    "poll_login": "Check the keys in the configuration, and whether the polled system allows this gateway.",
+    "poll_name": "Check the host name in `endpoint` and the name server of this box, or write the address.",
+    "poll_not_found": "Check host and port of `endpoint`, and that the interface is switched on there.",
+    "poll_redirect": "Put the right address into `endpoint`; the gateway does not follow redirects.",
+    "poll_refused": "Check that the polled program runs, host and port of `endpoint`, and that computer's firewall.",
+    "poll_timeout": "Check that the computer is on, its firewall, and the network between.",
+    "poll_tls": "Check the certificate there, the scheme in `endpoint`, and the clock of this box.",
+    "poll_too_large": "Lower the limit of this poll in the configuration; report this if it does not help.",
+    "poll_unreachable": "Check the network cable, the router, the address, and that the computer is on.",
+    "poll_unreadable": "Look at the answer with `gateway letters list`; check `endpoint`. Nothing is skipped meanwhile.",
+    "records_unreadable": "Look at them with `gateway letters list`; the reason says what could not be read.",
     "sink_rejects": "Look at the events with `gateway letters list`; retry or drop them.",
     "sink_stalled": "Nothing is lost. Check the far end; if it is well, restart the gateway and report this with the log.",
     "sink_unavailable": "Nothing is lost; the gateway keeps trying. Check the far end if this lasts.",
+    "pictures_given_up": "Free space on the disk of store.path, or set pictures.keep to false; no event is lost by this.",
     "disk_full": "Free space on the disk of store.path, or lower store.min_free_bytes if the disk is small.",
     "store_failed": "Check the disk: `df`, `dmesg`. Devices are told to keep what they send until it works again.",
     "store_full": "Bring the sink that is behind back, free disk space, or raise store.max_bytes.",
     "store_salvaged": "The damaged file is kept beside the store; copy it away for analysis, then remove it.",
     "task_restarted": "Report this with the log; the gateway restarted the part and goes on.",
+    "terminal_points_elsewhere": "Pair it again with `gateway pair terminal`, or set reapply in its section of [terminals].",
+    "terminal_refuses": "Look at the push setting on the terminal's own page; only its pushes tell whether it is right.",
+    "terminal_unreachable": "Check its power, its cable and its address; what it sends meanwhile is kept on it.",
     "terminal_asks_to_open_door": "On the terminal, remove this gateway's address from remote_authentication_address.",
     "unreadable_pushes": "Look at them with `gateway letters list`; the reason says what could not be read.",
     "refused_sender": "Add the sender's network to listen.allow if it is yours.",
     "refused_request": "Check the sender; the reason says which limit of [listen] it hit.",
     "window_without_length": "Check the device's firmware: it reports windows that end when they begin.",
+    "zone_door_unheard": "Correct the door in the configuration (`gateway devices` lists them), or connect the device.",
     "zone_disagrees": "Set the time zone on the device, or site.zone in the configuration, so that both agree.",
 }
 
@@ -77,6 +123,7 @@ class Fault:
     since: datetime
     count: int = 1
     last: datetime | None = None
+    heard: float = 0.0  # steady seconds, at the last time
 
     def as_json(self) -> dict[str, object]:
         """Give the fault as JSON values."""
@@ -97,6 +144,13 @@ class Faults:
     MAX_ALIKE = 50  # of one code
     # What happened rather than what stands: forgotten when it has not happened again for so many seconds.
     PASSING: ClassVar[Mapping[str, float]] = {
+        "callback_refused": 3600,
+        "callback_unauthorised": 3600,
+        "camlytics_rules": 86_400,
+        "camlytics_two_ways": 86_400,
+        "camlytics_unknown": 86_400,
+        "records_unreadable": 86_400,
+        "devices_refused": 3600,
         "identity_shared": 3600,
         "refused_request": 3600,
         "refused_sender": 3600,
@@ -113,16 +167,18 @@ class Faults:
         self, code: str, subject: str, sentence: str, action: str | None = None, *, again: bool = True
     ) -> bool:
         """Note that something is wrong; True when this is news. Not ``again``: it stands, it did not happen."""
-        now = clock.now()
+        now, heard = clock.now(), clock.steady()
         with self._lock:
             known = self._standing.get((code, subject))
             if known is not None:
                 count = known.count + again
-                self._standing[code, subject] = replace(known, sentence=sentence, count=count, last=now)
+                self._standing[code, subject] = replace(
+                    known, sentence=sentence, count=count, last=now, heard=heard
+                )
                 return False
             self._make_room(code)
             advice = action or ACTIONS.get(code, ACTIONS["sink_unavailable"])
-            self._standing[code, subject] = Fault(code, subject, sentence, advice, now)
+            self._standing[code, subject] = Fault(code, subject, sentence, advice, now, heard=heard)
             return True
 
     def _make_room(self, code: str) -> None:
@@ -148,11 +204,18 @@ class Faults:
                 del self._standing[key]
             return bool(gone)
 
+    def shift(self, jump: timedelta) -> None:
+        """Follow a jump of the clock: what began two minutes before it began two minutes ago."""
+        with self._lock:
+            for key, fault in self._standing.items():
+                last = None if fault.last is None else fault.last + jump
+                self._standing[key] = replace(fault, since=fault.since + jump, last=last)
+
     def __iter__(self) -> Iterator[Fault]:
-        now = clock.now()
+        now = clock.steady()
         with self._lock:
             for key, fault in list(self._standing.items()):
-                age_s = (now - (fault.last or fault.since)).total_seconds()
+                age_s = now - fault.heard
                 if age_s > self.PASSING.get(fault.code, math.inf):
                     del self._standing[key]
             return iter(list(self._standing.values()))

@@ -64,19 +64,28 @@ class BodyLimits:
 
 Handler = Callable[[Request], Awaitable[Response | None]]
 OnRefused = Callable[[str, str], None]  # address, reason
+Screen = Callable[[Mapping[str, str], str], Response | None]  # headers, address
 
 
 class BodyGuard:
     """The ASGI application that stands in front of the receiver.
 
-    A ``handler`` that returns None closes the connection without an answer.
+    A ``handler`` that returns None closes the connection without an answer. A ``screen`` sees each head and may
+    answer it with a refusal of its own; then the body is not read.
     """
 
-    def __init__(self, handler: Handler, limits: BodyLimits, on_refused: OnRefused | None = None) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        limits: BodyLimits,
+        on_refused: OnRefused | None = None,
+        screen: Screen | None = None,
+    ) -> None:
         self._handler = handler
         self._limits = limits
         self._largest = max(limits.xml_bytes, limits.json_bytes, limits.other_bytes)
         self._on_refused = on_refused
+        self._screen = screen
         self._held = 0  # bytes of bodies in memory
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -85,6 +94,9 @@ class BodyGuard:
         client = scope["client"]
         address = client[0] if client else ""
         headers = _headers(scope["headers"])
+        if self._screen is not None and (objection := self._screen(headers, address)) is not None:
+            await _answer(send, objection)
+            return
         try:
             declared = self._admit(scope, headers)
             if scope["extensions"].get("gateway.arrived"):  # nothing to wait for: no need of a timer

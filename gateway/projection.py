@@ -7,34 +7,27 @@ tallies of its own day.
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import tzinfo
 from pathlib import Path
 
+import anyio
 from anyio import CapacityLimiter, to_thread
 
-from gateway import clock
+from gateway import clock, zone_states
+from gateway.liveness import CANNOT_TELL, hint
 from gateway.outbox import rfc3339
 from gateway.outbox.connection import open_reader
-from gateway.outbox.reading import day_tallies, devices, lifetime_tallies
+from gateway.outbox.day import Day
+from gateway.outbox.figures import figures, gap_figures
+from gateway.outbox.gaps import gaps
+from gateway.outbox.reading import devices
+from gateway.outbox.recent import Recent, Sums
+from gateway.outbox.zoning import Zoning
 from gateway.sink import State
 
+__all__ = ["Day", "Projection", "describe"]
 
-@dataclass(frozen=True, slots=True)
-class Day:
-    """One day of the site."""
-
-    date: str
-    start: datetime
-    end: datetime
-
-    @classmethod
-    def of(cls, instant: datetime, zone: tzinfo) -> "Day":
-        """Give the site's day that an instant belongs to; 23 or 25 hours long twice a year."""
-        local = instant.astimezone(zone)
-        start = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-        end = (start + timedelta(days=1)).replace(fold=0)
-        return cls(f"{local:%Y-%m-%d}", start.astimezone(UTC), end.astimezone(UTC))
+_REMEMBER_S = 5.0  # for so long the first states wait for the sums of the last hour
 
 
 class Projection:
@@ -46,9 +39,14 @@ class Projection:
         self._gateway_id = gateway_id
         self._zone = zone
         self.names: Mapping[str, str] = {}  # by device id, or by what stands behind its family
+        self.zoning = Zoning()
+        self.sums: Recent | None = None
 
     async def states(self, only: Iterable[str] | None = None) -> Sequence[State]:
-        """Give the state of every device, or of the named ones."""
+        """Give the state of every device, or of the named ones, and of every zone."""
+        if self.sums is not None and not self.sums.ready.is_set():
+            with anyio.move_on_after(_REMEMBER_S):
+                await self.sums.ready.wait()
         return await to_thread.run_sync(
             self._states, None if only is None else list(only), limiter=self._limiter
         )
@@ -73,19 +71,26 @@ class Projection:
         day = Day.of(clock.now(), self._zone)
         wanted = [None] if only is None else only
         pages = [page for name in wanted for page in devices(self._conn, name)]
+        described = [self._named(page, day) for page in pages]
+        if self.zoning.zones:
+            now = clock.now() if clock.plausible() else None
+            zones = zone_states.states(self._conn, self.zoning, day, now, self.sums)
+            described += [_dated(state) for state in zones]
         return [
-            State(str(page["id"]), json.dumps(self._named(page, day), ensure_ascii=False).encode())
-            for page in pages
+            State(str(state["device"]), json.dumps(state, ensure_ascii=False).encode()) for state in described
         ]
 
     def _named(self, page: dict[str, object], day: Day) -> dict[str, object]:
-        state = describe(self._conn, page, day)
         device = str(page["id"])
+        sums = self.sums.of(device) if self.sums else None
+        state = describe(self._conn, page, day, self._zone, sums)
         name = self.names.get(device) or self.names.get(device.partition("-")[2])
         return state | {"name": name} if name else state
 
 
-def describe(conn: sqlite3.Connection, page: dict[str, object], day: Day) -> dict[str, object]:
+def describe(
+    conn: sqlite3.Connection, page: dict[str, object], day: Day, zone: tzinfo, sums: Sums | None
+) -> dict[str, object]:
     """Make one device's state from its page in the book."""
     device = str(page["id"])
     offset = page["clock_offset_ms"]
@@ -98,21 +103,44 @@ def describe(conn: sqlite3.Connection, page: dict[str, object], day: Day) -> dic
         "firmware": page["firmware"],
         "last_seen": _instant(page["last_seen"]),
         "clock_offset_s": round(offset / 1000, 1) if isinstance(offset, int) else None,
+        **_life(page),
         "events": page["events"],
         "day": day.date,
         "day_start": day.start.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-    today, ever = day_tallies(conn, device, day.date), lifetime_tallies(conn, device)
-    # A day begins with zeros for what the device counts at all; a measure that it never stated stays absent.
-    state |= {f"{measure}_today": today.get(measure, 0) for measure in ever}
-    state |= {f"{measure}_total": amount for measure, amount in ever.items()}
+    state |= figures(conn, device, day, sums)
+    state |= _missing(conn, page, day, zone)
     if page["newest"] is not None:
         state["last_time"] = _instant(page["newest"])
         newest = json.loads(str(page["newest_data"]))
         state |= {
             f"last_{name}": value for name, value in newest.items() if not isinstance(value, dict | list)
         }
-    return state
+    return _dated(state)
+
+
+def _life(page: dict[str, object]) -> dict[str, object]:
+    """Say whether a device lives, as far as anybody can tell."""
+    state, rhythm = page["liveness"], page["rhythm_ms"]
+    return {
+        "liveness": state,
+        "rhythm_s": round(rhythm / 1000, 1) if isinstance(rhythm, int) else None,
+        "hint": hint(str(page["source"])) if state == CANNOT_TELL else None,
+    }
+
+
+def _dated(state: dict[str, object]) -> dict[str, object]:
+    """Leave out which day it is, and what is of that day, while the clock cannot be right."""
+    if clock.plausible():
+        return state
+    of_a_day = [name for name in state if name in ("day", "day_start") or name.endswith("_today")]
+    return state | dict.fromkeys(of_a_day)
+
+
+def _missing(conn: sqlite3.Connection, page: dict[str, object], day: Day, zone: tzinfo) -> dict[str, object]:
+    now, before = clock.now() if clock.plausible() else None, day.before(zone)
+    today = gaps(conn, page, day.start, day.end, now)
+    return {} if today is None else gap_figures(today, gaps(conn, page, before.start, before.end, now))
 
 
 def _instant(ms: object) -> str | None:

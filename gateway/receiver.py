@@ -5,6 +5,7 @@ accepted: a refusal would make the device send it for ever and block what is beh
 stored is refused, so that the device keeps it.
 """
 
+import hashlib
 import re
 import time
 from collections import OrderedDict, deque
@@ -16,12 +17,12 @@ import structlog
 from anyio import to_thread
 
 from gateway import clock
-from gateway.errors import StoreUnavailable, Unreadable
+from gateway.errors import StoreUnavailable, Unadopted, Unreadable
 from gateway.faults import Faults
 from gateway.guard import Request, Response
 from gateway.intake import Intake, Kept
-from gateway.outbox import Letter, Outbox
-from gateway.redact import redact_body
+from gateway.outbox import Caller, Letter, Outbox
+from gateway.redact import redact_body, redact_path, redact_query
 from gateway.source import Post, Reading, Reply, Source
 
 log = structlog.get_logger()
@@ -51,6 +52,11 @@ class Watched:
     outcome: str
     reading: Reading | None
 
+    @property
+    def path(self) -> str:
+        """Give the path for a person's eyes."""
+        return _shown(self.post)
+
     def raw(self) -> str:
         """Give the body for a person's eyes."""
         return redact_body(self.post.body).decode("utf-8", "replace")
@@ -65,6 +71,8 @@ class Counters:
     duplicates: int = 0
     letters: int = 0
     refused: int = 0
+    held: int = 0
+    ignored: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +89,15 @@ class Reception:
 class Receiver:
     """Answers every request on the device port."""
 
+    vouched = False  # True: who gets as far as here need not be adopted
+    port = "devices"  # stands in the head of each letter, so that the right receiver reads it again
+
     def __init__(self, outbox: Outbox, intake: Intake, reception: Reception, faults: Faults) -> None:
         self.reception = reception
         self.counters = Counters()
         self.visitors: deque[dict[str, str]] = deque(maxlen=_VISITORS)
         self.watchers: list[Callable[[Watched], None]] = []
+        self.visit_watchers: list[Callable[[Request], None]] = []
         self.last_post: float | None = None  # monotonic
         self._outbox = outbox
         self._intake = intake
@@ -150,7 +162,7 @@ class Receiver:
             address=letter.sender,
             received_at=datetime.fromtimestamp(letter.received / 1000, UTC),
             zone=self.reception.zone,
-            token=self._token(str(head.get("path", "/"))),
+            token=self._token_of(head),
         )
         source = self._choose(post)
         if source is None:
@@ -160,7 +172,13 @@ class Receiver:
             post = replace(post, known_device=next(iter(known)))
         try:
             reading = source.parse(post)
-            await self._intake.keep(reading.events, post.received_at, path=post.path)
+            await self._intake.keep(
+                reading.events,
+                post.received_at,
+                path=_shown(post),
+                caller=self._caller(post, reading),
+                unsynced=head.get("clock_unsynced") is True,
+            )
         except Unreadable as unreadable:
             return str(unreadable)
         except StoreUnavailable:
@@ -171,12 +189,18 @@ class Receiver:
         return None
 
     async def _keep(self, post: Post, source: Source, reading: Reading) -> Reply:
-        self._tell(post, reading)
         if not reading.events and reading.reply is not None:
+            self._tell(post, reading)
             self._watch(post, source, "declined", reading)
             return reading.reply
         try:
-            kept = await self._intake.keep(reading.events, post.received_at, path=post.path)
+            kept = await self._intake.keep(
+                reading.events,
+                post.received_at,
+                path=_shown(post),
+                pictures=reading.pictures,
+                caller=self._caller(post, reading),
+            )
         except StoreUnavailable as error:
             return self._refuse(post, source, error)
         except Unreadable as unreadable:  # the store could not give it back as it is
@@ -199,20 +223,36 @@ class Receiver:
     def _kept(self, post: Post, source: Source, reading: Reading, kept: Kept) -> None:
         self.counters.events += kept.new
         self.counters.duplicates += kept.duplicates
+        self.counters.held += kept.held
+        self.counters.ignored += kept.ignored
+        outcome = f"kept {kept.new}, known {kept.duplicates}"
+        if kept.apart:  # a stranger must not change what is known and shown of the others
+            outcome += f", ignored {kept.ignored}" if kept.ignored else f", held {kept.held}"
+        else:
+            self._tell(post, reading)
+            self._note_sender(post, source, reading)
+        self._watch(post, source, outcome, reading)
+
+    def _caller(self, post: Post, reading: Reading) -> Caller | None:
+        return None if self.vouched or reading.configured else Caller(post.address, post.token)
+
+    def _note_sender(self, post: Post, source: Source, reading: Reading) -> None:
         for device in {event.device.id for event in reading.events}:
             self.remember(source.name, post.address, device)
             self._tell_shared(device, post.address)
-        self._watch(post, source, f"kept {kept.new}, known {kept.duplicates}", reading)
 
     async def _keep_letter(self, post: Post, source: Source | None, reason: str) -> Reply:
         head = {
+            "port": self.port,
             "method": post.method,
-            "path": post.path,
-            "query": redact_body(post.query.encode()).decode("utf-8", "replace"),
+            "path": _shown(post),
+            "token": _digest(post.token) if post.token else None,
+            "query": redact_query(post.query),
             "content_type": post.headers.get("content-type", ""),
             "source": source.name if source else None,
             "bytes": len(post.body),
             "cut": len(post.body) > _LETTER_BYTES,
+            "clock_unsynced": not clock.vouches(post.received_at),
         }
         try:
             await self._outbox.keep_letter(
@@ -231,13 +271,17 @@ class Receiver:
             "unreadable_pushes", post.address, f"A push from {post.address} could not be read: {reason}"
         )
         if news:
-            log.warning("push_unreadable", sender=post.address, path=post.path, reason=reason)
+            log.warning("push_unreadable", sender=post.address, path=_shown(post), reason=reason)
         self._watch(post, source, f"letter: {reason}", None)
         return source.accepted(post) if source else Reply(200)
 
     def _refuse(self, post: Post, source: Source | None, error: StoreUnavailable) -> Reply:
         self.counters.refused += 1
         log.warning("push_refused", sender=post.address, reason=str(error))
+        if isinstance(error, Unadopted):
+            self._faults.report(
+                "devices_refused", post.address, f"A push from {post.address} was refused: {error}."
+            )
         self._watch(post, source, f"refused: {error}", None)
         return (
             source.refused(post) if source else Reply(503, b"The gateway cannot store this now; keep it.\n")
@@ -269,6 +313,13 @@ class Receiver:
             return None
         return next((part for part in path.split("/") if part in self.reception.tokens), None)
 
+    def _token_of(self, head: Mapping[str, object]) -> str | None:
+        """Find the token of a letter, which does not hold it."""
+        wanted = head.get("token")
+        if wanted is None:
+            return self._token(str(head.get("path", "/")))
+        return next((token for token in self.reception.tokens if _digest(token) == wanted), None)
+
     def _tell_shared(self, device: str, address: str) -> None:
         """Notice two devices with one identity: they push from two addresses in turn, and would count as one."""
         now = time.monotonic()
@@ -294,6 +345,8 @@ class Receiver:
     def _visit(self, request: Request) -> Response:
         """Answer a request that is no push; never 200, which a face terminal takes for a door server."""
         if request.method == "GET" and request.path.lower() == "/utctime":
+            if not clock.plausible():  # better the device's own clock than a guess of ours
+                return Response(503, b"The gateway does not know the time yet.\n", "text/plain")
             # Brickstream counters set their clock by these 14 digits (protocols: MMddyyyyHHmmss, UTC).
             return Response(200, clock.now().strftime("%m%d%Y%H%M%S").encode(), "text/html")
         if request.path == ALIVE_PATH:
@@ -309,12 +362,14 @@ class Receiver:
 
     def _show_visit(self, request: Request) -> None:
         """Let the installer see who came without a push."""
+        for show in self.visit_watchers:
+            show(request)
         self.visitors.append(
             {
                 "time": clock.now().isoformat(timespec="seconds"),
                 "address": request.address,
                 "method": request.method[:16],
-                "path": request.path[:256],
+                "path": redact_path(request.path[:256], self.reception.tokens),
             }
         )
 
@@ -331,6 +386,15 @@ def _response(reply: Reply) -> Response | None:
     if reply.status is None:
         return None
     return Response(reply.status, reply.body, reply.content_type)
+
+
+def _shown(post: Post) -> str:
+    """Give the path as it may be kept and shown."""
+    return redact_path(post.path, frozenset({post.token} if post.token else ()))
+
+
+def _digest(token: str) -> str:
+    return hashlib.blake2b(token.encode(), digest_size=8).hexdigest()
 
 
 def _plain(text: str) -> str:

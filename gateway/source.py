@@ -57,6 +57,9 @@ class Reading:
     events: Sequence[Event]
     notices: Sequence[Notice] = ()
     reply: Reply | None = None
+    # Event id: its picture, as Base64 text that nobody has looked into; only when the owner keeps pictures.
+    pictures: Mapping[str, str] = field(default_factory=dict)
+    configured: bool = False  # the configuration names who sent this: it never waits to be adopted
 
 
 class Source(Protocol):
@@ -72,7 +75,8 @@ class Source(Protocol):
     def parse(self, post: Post) -> Reading:
         """Read the body, or raise `Unreadable` with a reason that a person understands.
 
-        The same post always gives the same events. Secrets and pictures stay behind here.
+        The same post always gives the same events. Secrets stay behind here; a picture goes on beside its event
+        only when the owner keeps pictures, and is not looked into.
         """
 
     def accepted(self, post: Post) -> Reply:
@@ -102,26 +106,66 @@ class Answer:
     headers: Mapping[str, str]  # names in lower case
     body: bytes
     received_at: datetime  # aware, UTC
+    target: str = ""  # what was asked: the target of the ask that this answers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aside:
+    """One record of an answer that could not be read while others could: it becomes a letter."""
+
+    reason: str
+    body: bytes  # the record as it came, as far as it can be told apart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """What a poll made of one answer. Events and cursor go to disk in one transaction."""
 
-    reading: Reading
+    reading: Reading  # its notices are all that stands now: an earlier one that is not among them is gone
     cursor: Cursor  # what the next ask begins from
     more: bool = False  # this page was full: ask again at once
+    aside: Sequence[Aside] = ()  # records that the cursor passes over; they are letters before it moves
+    save: bool = True  # False: nothing of this cursor needs to outlive the process (an empty page, say)
 
 
 class Poll(Protocol):
-    """One thing that we ask for again and again. Pure like a source: what it knows is in its arguments."""
+    """One thing that we ask for again and again. Pure like a source: what it knows is in its arguments.
 
-    name: str  # "camlytics.hall.events": its cursor is kept under this name
-    source: str  # the source's name, as in `Device.source`
-    endpoint: str  # base URL
-    period_s: float  # from one answer without ``more`` to the next ask
-    key: str | None  # polls with one key share one nonce and are asked one after the other
-    spacing_s: float  # the least time between two asks with one key
+    Note for who writes one (the poller keeps to this):
+    `read` gets every whole answer that is no redirect, whatever its status, and may explain it with
+    `PollUnavailable` in its own words. `Unreadable` for an answer that is not 2xx means "nothing special": the
+    poller then explains the status itself (429 and 503 honour Retry-After). `Unreadable` for a 2xx: the cursor
+    stays, the body becomes a letter (once, not once per try), a fault stands, and it is asked again with backoff;
+    so one bad record must go into ``Page.aside`` instead, or it holds up what is behind it.
+    Polls are told apart by ``name`` and compared by ``==`` at a reload (make them frozen dataclasses): an equal one
+    goes on. Connection, DNS, TLS and timeout never reach `read`. ``key`` is a name, not the secret itself.
+    ``nonce`` is 0 for a poll without a key; else it begins near the Unix time in s and only grows, also over
+    restarts. Faults and letters of a poll have its ``name`` as their subject and sender.
+    """
+
+    @property
+    def name(self) -> str:
+        """Say under which name its cursor is kept: "camlytics.hall"; the second word names the instance."""
+
+    @property
+    def source(self) -> str:
+        """Give the source's name, as in `Device.source`."""
+
+    @property
+    def endpoint(self) -> str:
+        """Give "https://host:port", without a path: `Ask.target` is the whole path, sent to the byte."""
+
+    @property
+    def period_s(self) -> float:
+        """Give the time from one answer without ``more`` to the next ask."""
+
+    @property
+    def key(self) -> str | None:
+        """Name what polls may share: those with one key share one nonce and are asked one after the other."""
+
+    @property
+    def spacing_s(self) -> float:
+        """Give the least time between two asks with one key, of whatever poll."""
 
     def ask(self, cursor: Cursor, now: datetime, nonce: int) -> Ask:
         """Say what to ask for. ``cursor`` is empty at the first time; ``nonce`` rises with every ask of a key."""

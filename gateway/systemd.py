@@ -70,16 +70,22 @@ def watchdog_interval_s() -> float | None:
 
 def listen_fds() -> list[socket.socket]:
     """Take over the sockets that systemd opened for us; a second call gets none."""
+    return [sock for _, sock in named_fds()]
+
+
+def named_fds() -> list[tuple[str, socket.socket]]:
+    """Take them over with the name that each has in its unit (FileDescriptorName=), "" without one."""
     meant = os.environ.pop("LISTEN_PID", "") == str(os.getpid())
     count = os.environ.pop("LISTEN_FDS", "")
-    os.environ.pop("LISTEN_FDNAMES", None)
+    names = os.environ.pop("LISTEN_FDNAMES", "").split(":")
     if not meant or not count.isdecimal():
         return []
     taken = []
-    for descriptor in range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(count)):
+    for place, descriptor in enumerate(range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(count))):
+        name = names[place] if place < len(names) else ""
         with contextlib.suppress(OSError):  # a descriptor that is no socket is not for us
             os.set_inheritable(descriptor, False)
-            taken.append(socket.socket(fileno=descriptor))
+            taken.append((name, socket.socket(fileno=descriptor)))
     return taken
 
 

@@ -42,6 +42,8 @@ _ENDPOINT = 'endpoint = "https://events.example/gateway"'
 _OWN = """
 [gateway]
 id = "lobby-1"
+[clock]
+trust = "plausible"
 [listen]
 host = "127.0.0.1"
 port = {port}

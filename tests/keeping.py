@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from gateway.control.accounts import audit
 from gateway.event import Device, Event, Kind, ZoneRule, event_id
 from gateway.outbox import Drafting, Outbox, Position, Settings, positions, reading
 from gateway.outbox.connection import FILE_NAME
@@ -150,6 +151,21 @@ def account(directory: Path, sink: str) -> tuple[Position, int, int]:
         position = positions.load(conn, sink)
         head = reading.head(conn)
         return position, position.waiting(head), reading.count_owed(conn, position, head)
+
+
+def audited(directory: Path, sink: str = "sink") -> dict[str, Any]:
+    """Give a sink's account as `gateway account` has it, by device, after checking that all of it balances."""
+    with reading.looking(directory) as conn:
+        (told,) = audit(conn, sink=sink)
+    assert told["balanced"], told["sentence"]
+    for row in [*told["devices"], told["total"]]:
+        settled = sum(row[name] for name in ("delivered", "lettered", "expired", "lost"))
+        assert row["received"] == settled + row["waiting"], row
+        assert row["waiting"] == row["waiting_in_log"], row
+        assert min(row[name] for name in ("delivered", "waiting", "lettered", "expired", "lost")) >= 0, row
+    for name in ("received", "delivered", "waiting", "lettered", "expired", "lost"):
+        assert told["total"][name] == sum(row[name] for row in told["devices"]), name
+    return {row["device"]: row for row in told["devices"]}
 
 
 def data_of(body: str) -> dict[str, Any]:

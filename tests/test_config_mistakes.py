@@ -184,7 +184,7 @@ CORRUPTIONS = [
         'did you mean "age"?',
     ),
     ('"mask", "age"', '"pin"', "sinks.broker.personal[1]", "a PIN is never kept", "user_id"),
-    ('"mask", "age"', '"rgb_image"', "sinks.broker.personal[1]", "pictures of people are removed", "user_id"),
+    ('"mask", "age"', '"rgb_image"', "sinks.broker.personal[1]", "pictures of people never leave", "user_id"),
     (
         '["mask", "age"]',
         '"age"',

@@ -149,6 +149,8 @@ SECRETS = [
     ({"headers": {"authorization": SECRET, "x": [{"token": SECRET}]}}, ""),
     ({"endpoint": f"mqtt://user:{SECRET}@host"}, ""),
     ({"reason": f"connect to https://{SECRET}@h/ failed"}, ""),
+    ({"reason": f"GET https://h/feed?k={SECRET}&a=1 failed"}, ""),
+    ({"reason": f"C:\\Users\\{SECRET}\\x is gone"}, ""),
     ({"reason": f'{{"password": "{SECRET}", "n": 1}}'}, ""),
     ({"reason": f"{{'wifiPassword': '{SECRET} {SECRET}'}}"}, ""),
     ({"reason": f"<WifiPassword>{SECRET}</WifiPassword>"}, ""),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.redact import redact_body, redact_fields
+from gateway.redact import redact_body, redact_fields, redact_path, redact_query, redact_text
 
 SECRETS = (
     *(
@@ -22,6 +22,7 @@ SECRETS = (
         "hash",
     ),
     *("ic_number", "id_number", "qrcode_content", "userPassword"),
+    *("user_id", "cardholder_key"),
 )
 PERSONAL = ("name", "remark", "job_number")
 CANARY = "CaNaRy-1"
@@ -319,6 +320,84 @@ def test_a_hostile_body_is_redacted_in_one_pass(piece):
         redact_body((head + piece * (300_000 // len(piece))).encode())
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Authorization", "X-Key", "X-Sign", "secret", "token", "apiKey", "profile_token", "access_key"),
+        *("mask", "recognizeScore", "groups", "guest_time_start", "gender", "maleNum", "age10to16Num"),
+        *(
+            "bodyTemperature",
+            "badge_id",
+            "email",
+            "age_range",
+            "snapshot_path",
+            "recording_path",
+            "headers",
+            "credentials",
+            "cookie",
+            "userId",
+            "card_number",
+        ),
+    ],
+)
+def test_names_of_every_protocol_are_masked(name):
+    """What a vendor calls a secret, a person or a measure of one is masked in JSON, XML and forms."""
+    bodies = (f'{{"{name}": "{CANARY}"}}', f"<r><{name}>{CANARY}</{name}></r>", f"a=1&{name}={CANARY}")
+    for body in (*bodies, f'<r a="1" {name}="{CANARY}"/>', f'{{"{name}": {{"x": "{CANARY}"}}}}'):
+        assert CANARY not in redact_body(body.encode()).decode(), body
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Netmask 255.255.255.0", "message: 4", "passings=3", "image: none", "pages 1", "lobby", "voltage=5"],
+)
+def test_words_that_only_sound_alike_stay(text):
+    """A name that merely holds the letters of a secret one is kept with its value."""
+    assert text == redact_text(text)
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("rtsp://cam:CaNaRy@10.0.0.9/1", "rtsp://***@10.0.0.9/1"),
+        ("see http://h/x?k=CaNaRy&b=CaNaRy now", "see http://h/x?*** now"),
+        ("C:\\Users\\CaNaRy\\clip.mp4", "C:\\Users\\***\\clip.mp4"),
+        ("c:/users/CaNaRy/clip.mp4", "c:/users/***/clip.mp4"),
+        ("wifi password: CaNaRy", "wifi password: ***"),
+    ],
+)
+def test_a_device_s_own_words_lose_what_opens_or_names(said, left):
+    """Logins, keys in addresses and the users in Windows paths are taken out of a text, and no more."""
+    assert left == redact_text(said)
+
+
+@pytest.mark.parametrize(
+    ("path", "left"),
+    [
+        ("/Record", "/Record"),
+        ("/a/very/long/way", "/a/very/long/way"),
+        ("/k3v9-lobby/x", "/***/x"),
+        ("/feed/report/0123456789abcdef0123456789abcdef/csv", "/feed/report/***/csv"),
+        ("/push;key=CaNaRy/x", "/push;key=***/x"),
+        ("/push&a=1&b=2", "/push&a=***&b=***"),
+        ("/api/device/uploadData", "/api/device/uploadData"),
+        ("/LAPI/V1.0/System/Event/Notification/PersonVerification",) * 2,
+    ],
+)
+def test_a_path_shows_the_way_and_no_key(path, left):
+    """What an installer typed stays; tokens, values and random letters do not."""
+    assert left == redact_path(path, frozenset({"k3v9-lobby"}))
+
+
+@pytest.mark.parametrize(
+    ("query", "left"),
+    [("", ""), ("a=1&key=CaNaRy", "a=***&key=***"), ("CaNaRy", "***"), ("SN=1;b=", "SN=***;b=")],
+)
+def test_a_query_keeps_its_names_only(query, left):
+    """Any value of a query may be a key."""
+    assert left == redact_query(query)
+
+
 def test_parsed_values_are_masked_by_the_same_names():
     """In parsed values the listed fields are masked at every depth, names only of users; the input is not touched."""
     given_ = {
@@ -349,8 +428,8 @@ def test_parsed_values_are_masked_by_the_same_names():
             "Alarm_Photo": "***",
             "user": {
                 "name": "***",
-                "user_id": "5",
-                "groups": [{"id": 1, "name": "***"}],
+                "user_id": "***",
+                "groups": "***",
                 "JOB_number": "***",
             },
             "list": [{"WifiPassword": "***", "Stream_URI": "***"}, ["CANARY-free", 1]],

@@ -118,9 +118,12 @@ _CHILD = """
 import os, sys
 os.environ["LISTEN_PID"] = str(os.getpid()) if sys.argv[1] == "ours" else "1"
 from gateway import systemd
-taken = systemd.listen_fds()
+named = systemd.named_fds()
+taken = [one for _, one in named]
 again = systemd.listen_fds()
 print(len(taken), len(again), sorted(n for n in os.environ if n.startswith("LISTEN_")))
+if len(named) > 1:
+    print([name for name, _ in named])
 for one in taken:
     print(one.getsockname()[1], one.get_inheritable())
     connection, _ = one.accept()
@@ -129,7 +132,7 @@ for one in taken:
 """
 
 
-def _child(whose: str, *descriptors: int, count: int):
+def _child(whose: str, *descriptors: int, count: int, names: str = "http"):
     """Start a process whose descriptors from 3 on are these, as systemd does."""
 
     def arrange():
@@ -139,7 +142,7 @@ def _child(whose: str, *descriptors: int, count: int):
 
     return subprocess.Popen(
         [sys.executable, "-c", _CHILD, whose],
-        env={**os.environ, "LISTEN_FDS": str(count), "LISTEN_FDNAMES": "http"},
+        env={**os.environ, "LISTEN_FDS": str(count), "LISTEN_FDNAMES": names},
         stdout=subprocess.PIPE,
         text=True,
         close_fds=False,
@@ -156,6 +159,21 @@ def test_sockets_of_systemd_are_taken_over_once():
             assert client.recv(10) == b"hello"
         out, _ = child.communicate(timeout=10)
     assert ["1 0 []", f"{port} False"] == out.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [("http:callbacks", ["http", "callbacks"]), ("callbacks", ["callbacks", ""]), ("", ["", ""])],
+)
+def test_each_socket_comes_with_its_name(names, expected):
+    """The names of the units stand beside their sockets, in order; a missing one is empty."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        child = _child("ours", one.fileno(), other.fileno(), count=2, names=names)
+        for server in (one, other):
+            with socket.create_connection(server.getsockname(), timeout=10) as client:
+                assert client.recv(10) == b"hello"
+        out, _ = child.communicate(timeout=10)
+    assert ["2 0 []", str(expected)] == out.splitlines()[:2]
 
 
 def test_sockets_for_another_process_are_left_alone():

@@ -15,6 +15,9 @@ from gateway.errors import ConfigError, GatewayError
 from gateway.outbox.reading import looking
 
 FINE, FAULT, CANNOT_TELL = 0, 1, 2
+_ANSWER_S = 10.0
+# What waits is counted in the log, and a card reads a full store in minutes.
+_COUNTING, _COUNT_S = {"account", "sinks"}, 600.0
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
@@ -42,7 +45,9 @@ def read(
 ) -> object:
     """Ask the daemon; when it is down read the store, which says the same but for what only lives in memory."""
     try:
-        return Client(config.socket).get(f"/read/{name}", **query)["done"]
+        return Client(config.socket, timeout_s=_COUNT_S if name in _COUNTING else _ANSWER_S).get(
+            f"/read/{name}", **query
+        )["done"]
     except DaemonDown as down:
         try:
             with looking(config.store.path) as conn:

@@ -25,6 +25,12 @@ from gateway.outbox import site_zone
 from gateway.outbox.reading import looking
 
 Row = dict[str, object]
+_CLOCKS = {
+    "synced": "set by a time server",
+    "believed": "set by nobody, and believed as the configuration says",
+    "unsynced": "set by nobody",
+    "unset": "NOT SET: this is a guess",
+}
 
 _SINK_COLUMNS = {
     "name": "SINK",
@@ -94,9 +100,12 @@ def _print_status(told: Row, faults: list[Row]) -> None:
         f"received {told['received']} events; since the start {since['posts']} pushes, {since['duplicates']} repeated, "
         f"{since['letters']} unreadable, {since['refused']} refused; last push "
         f"{'never' if last is None else f'{last} s ago'}\n"
+        f"clock {told['time']}, {_CLOCKS[str(told['clock'])]}\n"
         f"{store['devices']} devices; store {store['used_bytes'] >> 20} of {store['limit_bytes'] >> 20} MiB, "
         f"disk {store['disk_free_bytes'] >> 20} MiB free; letters {sum(store['letters'].values())}\n"
     )
+    if told.get("callbacks"):
+        click.echo(_callbacks_line(cast("dict[str, Any]", told["callbacks"])))
     table(cast("list[Row]", told["sinks"]), _SINK_COLUMNS)
     visitors = cast("list[Row]", told["visitors"])
     if visitors:
@@ -104,13 +113,29 @@ def _print_status(told: Row, faults: list[Row]) -> None:
         table(visitors[-5:], {"time": "TIME", "address": "FROM", "method": "METHOD", "path": "PATH"})
 
 
+def _callbacks_line(port: dict[str, Any]) -> str:
+    last = port["last_post_s"]
+    return (
+        f"callbacks on {port['listen'] or 'no port yet'}: since the start {port['posts']}, {port['events']} events, "
+        f"{port['duplicates']} repeated, {port['letters']} unreadable, {port['unauthorised']} without the right header; "
+        f"last {'never' if last is None else f'{last} s ago'}\n"
+    )
+
+
 @click.command()
 @click.argument("device", required=False)
+@click.option("--day", metavar="DAY", help="Show one day of the device: 2026-11-20, today or yesterday.")
 @as_json
 @click.pass_obj
-def devices(path: Path | None, device: str | None, *, as_json: bool) -> None:
+def devices(path: Path | None, device: str | None, *, day: str | None, as_json: bool) -> None:
     """List the devices, or show one named by id, serial number or label."""
     config = configuration(path)
+    if day is not None:
+        if device is None:
+            give_up("Say which device: gateway devices DEVICE --day 2026-11-20")
+        from gateway.commands.counting import print_day  # noqa: PLC0415 - only here
+
+        print_day(config, device, day, as_json=as_json)
     zone = site_zone(config.site.zone)
     query = {"device": device} if device else {}
     rows = cast(
@@ -127,6 +152,7 @@ def devices(path: Path | None, device: str | None, *, as_json: bool) -> None:
             "device": "DEVICE",
             "name": "NAME",
             "address": "ADDRESS",
+            "liveness": "STATE",
             "last_seen": "LAST SEEN",
             "enters_today": "IN TODAY",
             "exits_today": "OUT TODAY",
@@ -134,6 +160,8 @@ def devices(path: Path | None, device: str | None, *, as_json: bool) -> None:
             "clock_offset_s": "CLOCK S",
         }
         table(rows, columns)
+        for told in dict.fromkeys(str(row["hint"]) for row in rows if row.get("hint")):
+            click.echo(f"\ncannot_tell: {told}")
     if device and not rows:
         give_up(f"No device is called {plain(device)}; `gateway devices` lists them.", FAULT)
 

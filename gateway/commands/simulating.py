@@ -10,6 +10,10 @@ from zoneinfo import ZoneInfo
 import click
 
 from gateway.commands.asking import FAULT, as_json, give_up, show
+from gateway.commands.simulating_camio import add_camio
+from gateway.commands.simulating_camlytics import add_camlytics
+from gateway.commands.simulating_cloud import add_camlytics_cloud
+from gateway.commands.simulating_terminal import serve_terminal
 from gateway.errors import GatewayError
 from gateway.simulate.clock import Clock
 from gateway.simulate.count_xml import DIALECTS, Identity
@@ -172,9 +176,16 @@ def counter(
     type=click.IntRange(0, 1_000_000),
     help="Size of the made-up pictures in its pushes.",
 )
+@click.option(
+    "--serve",
+    type=click.IntRange(1, 65_535),
+    metavar="PORT",
+    help="Have the terminal's own web interface on this port, and push nowhere before it is told to there.",
+)
 @_common
 def terminal(
     *,
+    serve: int | None,
     serial: str,
     firmware: str,
     rate: float,
@@ -195,6 +206,8 @@ def terminal(
             **how,
         )
 
+    if serve is not None:
+        serve_terminal(build, serve, common)
     _run(build, **common)
 
 
@@ -253,3 +266,8 @@ def _counted(serial: str, number: int) -> str:
     head = serial.rstrip("0123456789")
     digits = serial[len(head) :]
     return serial if not number else f"{head}{int(digits or 0) + number:0{max(len(digits), 1)}}"
+
+
+add_camio(simulate, _common, _run)
+add_camlytics_cloud(simulate)
+add_camlytics(simulate)

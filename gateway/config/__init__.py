@@ -15,12 +15,12 @@ from gateway.config.sections import (
     GatewaySection,
     ListenSection,
     RuntimeSection,
-    SiteSection,
     SourceSection,
     SourcesSection,
     StoreSection,
 )
 from gateway.config.sink_sections import HttpsSection, MqttSection, SinkSection
+from gateway.config.zone_sections import SiteSection
 
 __all__ = [
     "Config",

@@ -98,7 +98,7 @@ def explain(error: ErrorDetails, raw: Mapping[str, Any]) -> Mistake:
     elif kind == "extra_forbidden":
         problem, allowed, suggestion = _unknown(place, raw)
     elif kind == "missing":
-        problem, suggestion = "this option is missing", _EXAMPLES.get(str(place[-1]))
+        problem, suggestion = "this option is missing", _example(place)
     elif kind == "literal_error":
         words = re.findall(r"'([^']*)'", error["ctx"]["expected"])
         problem, allowed = f"must be one of the words below{quoted}", ", ".join(words)
@@ -113,6 +113,13 @@ def explain(error: ErrorDetails, raw: Mapping[str, Any]) -> Mistake:
     return Mistake(
         file=None, line=None, key=dotted(place), problem=problem, allowed=allowed, suggestion=suggestion
     )
+
+
+def _example(place: Place) -> str | None:
+    """Show how an option is written; an endpoint is another one in each section."""
+    if place[0] == "camlytics" and place[-1] == "endpoint":
+        return 'write endpoint = "http://192.168.1.20:48462", with the address of the PC'
+    return _EXAMPLES.get(str(place[-1]))
 
 
 def is_secret(place: Place) -> bool:

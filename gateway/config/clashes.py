@@ -5,22 +5,14 @@ places whose value was wrong already, so no mistake is a consequence of another.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
+from gateway.config import zone_clashes
+from gateway.config.clash import Clash
 from gateway.config.lines import Place
 from gateway.config.model import Config
 from gateway.config.sink_sections import HttpsSection, MqttSection
 
 _SOCKET_PATH_MAX = 107  # bytes in sockaddr_un, less the closing NUL
-
-
-@dataclass(frozen=True, slots=True)
-class Clash:
-    """Two or more options that cannot both be as they are."""
-
-    places: tuple[Place, ...]
-    problem: str
-    suggestion: str | None = None
 
 
 def clashes(config: Config) -> Iterator[Clash]:
@@ -35,6 +27,7 @@ def _limits(config: Config) -> Iterator[Clash]:
         ("listen", "xml_bytes", "max_bodies_bytes"),
         ("listen", "json_bytes", "max_bodies_bytes"),
         ("listen", "other_bytes", "max_bodies_bytes"),
+        ("callbacks", "body_bytes", "max_bodies_bytes"),
         ("store", "letters_per_sender", "letters_max"),
         ("store", "letters_bytes", "max_bytes"),
     ):
@@ -53,6 +46,26 @@ def _socket_path(config: Config) -> Iterator[Clash]:
             (("runtime", "socket"), ("store", "path")),
             f"the path of the socket would be longer than the {_SOCKET_PATH_MAX} bytes that Linux allows",
             'write a short one, such as: socket = "/tmp/gateway.sock"',
+        )
+
+
+def _callbacks(config: Config) -> Iterator[Clash]:
+    section, listen = config.callbacks, config.listen
+    if not section.enabled:
+        return
+    if not section.secret_file:
+        yield Clash(
+            (("callbacks", "enabled"), ("callbacks", "secret_file")),
+            "would let everybody in, because no secret_file says what the header must hold",
+            "write the value into a file that only the gateway can read, and add secret_file",
+        )
+    everywhere = {"0.0.0.0", "::"}
+    same_host = section.host == listen.host or not everywhere.isdisjoint({section.host, listen.host})
+    if section.port and section.port == listen.port and same_host:
+        yield Clash(
+            (("callbacks", "port"), ("listen", "port"), ("callbacks", "host"), ("listen", "host")),
+            "is the port of the devices too, and what comes out of the internet must not get there",
+            "give the callbacks a port of their own, such as 8089",
         )
 
 
@@ -84,6 +97,60 @@ def _devices(config: Config) -> Iterator[Clash]:
             yield Clash(
                 (place, first), f"is the {option} of [{first[0]}.{first[1]}] too", "each device has its own"
             )
+
+
+def _camlytics(config: Config) -> Iterator[Clash]:
+    used = {name: section for name, section in config.camlytics.items() if section.enabled}
+    endpoints: dict[Place, object] = {
+        ("camlytics", name, "endpoint"): section.endpoint.lower() for name, section in used.items()
+    }
+    for place, first in _doubles(endpoints):
+        yield Clash(
+            (place, first),
+            f"is the endpoint of [{first[0]}.{first[1]}] too, so everything would be counted twice",
+            "make one section of the two, with the rules of both",
+        )
+    tokens: dict[Place, object] = {
+        ("devices", name, "token"): device.token for name, device in config.devices.items()
+    }
+    tokens |= {("camlytics", name, "token"): section.token for name, section in config.camlytics.items()}
+    for place, first in _doubles(tokens):
+        if place[0] == "camlytics":
+            yield Clash(
+                (place, first), f"is the token of [{first[0]}.{first[1]}] too", "each has a token of its own"
+            )
+    for name, section in config.camlytics.items():
+        rules: dict[Place, object] = {
+            ("camlytics", name, "rules", number): rule.rule.strip().casefold()
+            for number, rule in enumerate(section.rules)
+        }
+        for place, first in _doubles(rules):
+            yield Clash((place, first), "is about a rule that was named before", "keep one of the two")
+
+
+def _camlytics_cloud(config: Config) -> Iterator[Clash]:
+    for name, account in config.camlytics_cloud.items():
+        at = ("camlytics_cloud", name)
+        for has, lacks in (("key_file", "secret_file"), ("secret_file", "key_file")):
+            if getattr(account, has) and not getattr(account, lacks):
+                yield Clash(((*at, has), (*at, lacks)), f"is of no use without {lacks}", f"add {lacks}")
+        if account.endpoint.startswith("http:") and not account.insecure_http:
+            yield Clash(
+                ((*at, "endpoint"), (*at, "insecure_http")),
+                "sends the key and everything else in the clear",
+                "begin it with https://, or add insecure_http = true where the network is trusted",
+            )
+    keys: dict[Place, object] = {
+        ("camlytics_cloud", name, "key_file"): account.key_file.reveal()
+        for name, account in config.camlytics_cloud.items()
+        if account.key_file and account.enabled
+    }
+    for place, first in _doubles(keys):
+        yield Clash(
+            (place, first),
+            f"holds the key of [{first[0]}.{first[1]}] too, so everything would be polled twice",
+            "make one account of the two, with all its locations",
+        )
 
 
 def _each_sink(config: Config) -> Iterator[Clash]:
@@ -214,9 +281,13 @@ def _doubles(values: Mapping[Place, object]) -> Iterator[tuple[Place, Place]]:
 _RULES: tuple[Callable[[Config], Iterator[Clash]], ...] = (
     _limits,
     _socket_path,
+    _callbacks,
     _sources,
     _devices,
+    _camlytics,
+    _camlytics_cloud,
     _each_sink,
     _tls_files,
     _twins,
+    zone_clashes.zones,
 )

@@ -8,7 +8,14 @@ from pathlib import Path
 
 from pydantic import Field
 
+from gateway.config.adoption_sections import AdoptionSection
+from gateway.config.callbacks_sections import CallbacksSection
+from gateway.config.camlytics_cloud_sections import CamlyticsCloudSection
+from gateway.config.camlytics_sections import CamlyticsSection
+from gateway.config.clock_sections import ClockSection
 from gateway.config.fields import Slug
+from gateway.config.liveness_sections import LivenessSection
+from gateway.config.picture_sections import PicturesSection
 from gateway.config.sections import (
     SYSTEM_RUNTIME,
     DeviceSection,
@@ -17,12 +24,13 @@ from gateway.config.sections import (
     ListenSection,
     RuntimeSection,
     Section,
-    SiteSection,
     SourcesSection,
     StoreSection,
     usable,
 )
 from gateway.config.sink_sections import AnySink, MqttSection
+from gateway.config.terminal_sections import TerminalSection
+from gateway.config.zone_sections import SiteSection, ZoneSection
 
 
 class Config(Section):
@@ -34,8 +42,17 @@ class Config(Section):
     store: StoreSection = Field(default_factory=StoreSection)
     runtime: RuntimeSection = Field(default_factory=RuntimeSection)
     events: EventsSection = Field(default_factory=EventsSection)
+    clock: ClockSection = Field(default_factory=ClockSection)
+    liveness: LivenessSection = Field(default_factory=LivenessSection)
+    adoption: AdoptionSection = Field(default_factory=AdoptionSection)
+    pictures: PicturesSection = Field(default_factory=PicturesSection)
+    callbacks: CallbacksSection = Field(default_factory=CallbacksSection)
     sources: SourcesSection = Field(default_factory=SourcesSection)
+    camlytics: Mapping[Slug, CamlyticsSection] = Field(default_factory=dict)
+    camlytics_cloud: Mapping[Slug, CamlyticsCloudSection] = Field(default_factory=dict)
     devices: Mapping[Slug, DeviceSection] = Field(default_factory=dict)
+    terminals: Mapping[Slug, TerminalSection] = Field(default_factory=dict)
+    zones: Mapping[Slug, ZoneSection] = Field(default_factory=dict)
     sinks: Mapping[Slug, AnySink] = Field(default_factory=dict)
 
     @property
@@ -58,6 +75,8 @@ class Config(Section):
     @property
     def hash(self) -> str:
         """Give twelve characters that change with every option, and that tell nothing about a secret."""
-        document = self.model_dump(mode="json", exclude={"devices": {"__all__": {"token"}}})
+        document = self.model_dump(
+            mode="json", exclude={"devices": {"__all__": {"token"}}, "camlytics": {"__all__": {"token"}}}
+        )
         text = json.dumps(document, sort_keys=True, ensure_ascii=True)
         return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

@@ -7,20 +7,35 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from gateway.config.camlytics_cloud_sections import CamlyticsCloudSection, CamlyticsCloudTrigger
+from gateway.config.camlytics_sections import CamlyticsRuleSection, CamlyticsSection
 from gateway.config.lines import Place
 from gateway.config.model import Config
 from gateway.config.sections import GIB, KIB, MIB, DeviceSection, SourceSection, SourcesSection
 from gateway.config.sink_sections import SINK_TYPES
+from gateway.config.terminal_sections import TerminalSection
 from gateway.config.wording import Unit
+from gateway.config.zone_sections import ZoneSection
+
+# Tables that a person names, or that stand in a list: every second part of the place is a name or a number.
+_NAMED: Mapping[Place, type[BaseModel]] = {
+    ("devices",): DeviceSection,
+    ("terminals",): TerminalSection,
+    ("zones",): ZoneSection,
+    ("camlytics",): CamlyticsSection,
+    ("camlytics", "rules"): CamlyticsRuleSection,
+    ("camlytics_cloud",): CamlyticsCloudSection,
+    ("camlytics_cloud", "triggers"): CamlyticsCloudTrigger,
+}
 
 
 def table_at(place: Place, raw: Mapping[str, Any]) -> type[BaseModel] | None:
     """Give the model of a table; a sink's model depends on the type that the file gives it."""
+    if len(place) in (2, 4) and place[::2] in _NAMED:
+        return _NAMED[place[::2]]
     match place:
         case ():
             return Config
-        case ("devices", _):
-            return DeviceSection
         case ("sources", name) if name in SourcesSection.model_fields:
             return SourceSection
         case ("sinks", name):
@@ -45,8 +60,9 @@ def field_at(place: Place, raw: Mapping[str, Any]) -> FieldInfo | None:
 
 
 def home_of(option: str) -> str | None:
-    """Name the section that has this option, when just one has it."""
+    """Name the section that has this option, when just one has it; the callbacks port has those of the first port too."""
     homes = [name for name in Config.model_fields if option in options_of(table_at((name,), {}))]
+    homes = [name for name in homes if name != "callbacks"] or homes
     return homes[0] if len(homes) == 1 else None
 
 

@@ -114,8 +114,13 @@ def _secret(name: Any) -> SecretFile:
     return SecretFile(name, path, text)
 
 
+def secret_files(names: Any) -> tuple[SecretFile, ...]:
+    """Read one file, or each of a list, so that a secret can be changed without a gap."""
+    return tuple(_secret(name) for name in (names if isinstance(names, list) else [names]))
+
+
 def _signing_secrets(names: Any) -> tuple[SecretFile, ...]:
-    listed = tuple(_secret(name) for name in (names if isinstance(names, list) else [names]))
+    listed = secret_files(names)
     if not listed:
         raise wrong("an empty list signs nothing; leave the option out instead")
     for item in listed:

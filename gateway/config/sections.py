@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.config.addresses import CheckedNetwork, ListenHost, Network, PathToken, UrlPath
-from gateway.config.fields import Folder, Listed, NotEmpty, Seconds, Size, Slug, Text, Zone, home, slugged
+from gateway.config.fields import Folder, Listed, NotEmpty, Seconds, Size, Slug, Text, home, slugged
 
 KIB = 2**10
 MIB = 2**20
@@ -57,15 +56,6 @@ def _local_networks() -> tuple[Network, ...]:
 class GatewaySection(Section):
     id: Slug = Field(default_factory=_host_id)
     name: Text = ""
-
-
-class SiteSection(Section):
-    name: Text = ""
-    zone: Zone | None = None
-
-    @property
-    def tzinfo(self) -> ZoneInfo | None:
-        return ZoneInfo(self.zone) if self.zone else None
 
 
 class ListenSection(Section):
@@ -116,6 +106,7 @@ class SourceSection(Section):
 class SourcesSection(Section):
     people_counter: SourceSection = SourceSection()
     face_terminal: SourceSection = SourceSection()
+    camlytics: SourceSection = SourceSection()
 
     def by_name(self) -> Mapping[str, SourceSection]:
         """Give the options of each source, by the source's name."""
@@ -126,3 +117,5 @@ class DeviceSection(Section):
     token: PathToken | None = None
     id: Slug | None = None
     name: Text = ""
+    silent_after_s: Seconds | None = Field(default=None, ge=0, le=365 * DAY_S)
+    swapped: bool = False

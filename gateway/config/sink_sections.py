@@ -30,6 +30,9 @@ PersonalField = Literal[
     "guest_time",
     "gender",
     "age",
+    "age_range",
+    "gender_seen",
+    "pacs",
 ]
 
 _NEVER = {
@@ -39,7 +42,7 @@ _NEVER = {
     "wifipassword": "a Wi-Fi key is never kept, so it cannot be sent",
     **dict.fromkeys(
         ("picture", "pictures", "image", "photo", "rgb_image", "alarm_photo", "snapshot", "face"),
-        "pictures of people are removed before an event is kept, so they cannot be sent",
+        "pictures of people never leave the gateway, so they cannot be sent",
     ),
 }
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")

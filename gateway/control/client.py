@@ -20,8 +20,9 @@ class DaemonDown(GatewayError):
 class Client:
     """One connection to the daemon. Every call raises `DaemonDown` when there is none."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, socket: Path, *, timeout_s: float = _TIMEOUT_S) -> None:
         self._socket = socket
+        self._timeout_s = timeout_s
 
     def get(self, path: str, **query: str) -> dict[str, object]:
         """Read something."""
@@ -47,7 +48,7 @@ class Client:
         import httpx2  # noqa: PLC0415 - a command that does not need it starts faster
 
         try:
-            with self._client(_TIMEOUT_S) as client:
+            with self._client(self._timeout_s) as client:
                 answer = client.request(method, path, **how)  # type: ignore[arg-type]  # params and json
         except (httpx2.TransportError, OSError) as error:
             raise DaemonDown(self._down(error)) from error

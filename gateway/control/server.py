@@ -1,7 +1,8 @@
 """The daemon's own API on a unix socket. Who may open the socket may do everything here."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import anyio
@@ -31,6 +32,10 @@ class Daemon(Protocol):
     async def drop_letter(self, number: int) -> str: ...
     async def replay(self, sink: str, first: int, last: int) -> str: ...
     def try_sink(self, sink: str) -> str: ...
+    async def erase(self, stated: Mapping[str, object]) -> dict[str, object]: ...
+    async def adopt(self, wish: Mapping[str, object]) -> str: ...
+    async def set_occupancy(self, wish: Mapping[str, object]) -> str: ...
+    async def capture(self, wish: Mapping[str, object]) -> dict[str, object]: ...
     def watch(self, show: Callable[[Push], None]) -> Callable[[], None]: ...
 
 
@@ -74,10 +79,30 @@ def application(daemon: Daemon) -> Starlette:
             Route("/read/{name}", read),
             Route("/letters/{number:int}/{verb}", letter, methods=["POST"]),
             Route("/replay", replay, methods=["POST"]),
+            Route("/erase", partial(_erase, daemon), methods=["POST"]),
+            Route("/adopt", partial(_wished, daemon.adopt), methods=["POST"]),
+            Route("/occupancy", partial(_wished, daemon.set_occupancy), methods=["POST"]),
+            Route("/capture", partial(_wished, daemon.capture), methods=["POST"]),
             Route("/sinks/{name}/try", try_sink, methods=["POST"]),
             Route("/tail", tail),
         ]
     )
+
+
+async def _erase(daemon: Daemon, request: Request) -> Response:
+    try:
+        stated = dict(await request.json())
+    except (ValueError, TypeError):
+        return _problem(400, "Say whom to erase, as a JSON object.")
+    return await _told(daemon.erase(stated))
+
+
+async def _wished(carry_out: Callable[[Mapping[str, object]], Awaitable[Any]], request: Request) -> Response:
+    try:
+        wish = dict(await request.json())
+    except (ValueError, TypeError):
+        return _problem(400, "Say what is wished, as a JSON object.")
+    return await _told(carry_out(wish))
 
 
 async def _told(work: Awaitable[Any]) -> Response:

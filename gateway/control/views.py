@@ -2,11 +2,14 @@
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import tzinfo
+from datetime import date, tzinfo
 
 from gateway import clock
-from gateway.outbox import Entry, Position, letters, reading, rfc3339
+from gateway.errors import GatewayError
+from gateway.outbox import Entry, Flag, Position, letters, reading, rfc3339
+from gateway.outbox.day_facts import day_facts
 from gateway.outbox.letters import Letter
+from gateway.outbox.recent import from_log
 from gateway.projection import Day, describe
 
 
@@ -44,9 +47,11 @@ def sink_account(conn: sqlite3.Connection, position: Position, *, verify: bool =
 def _oldest_age_s(conn: sqlite3.Connection, position: Position, head: int) -> float | None:
     place = position.settled_up_to()
     row = conn.execute(
-        "SELECT received FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1", (place, head)
+        "SELECT received, flags FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1", (place, head)
     ).fetchone()
-    return None if row is None else max(round(clock.now().timestamp() - row[0] / 1000, 1), 0.0)
+    if row is None or row[1] & Flag.UNSYNCED:
+        return None  # there is none, or nobody knows when it came
+    return max(round(clock.now().timestamp() - int(row[0]) / 1000, 1), 0.0)
 
 
 def sink_accounts(conn: sqlite3.Connection, *, verify: bool = False) -> list[dict[str, object]]:
@@ -60,7 +65,7 @@ def device_states(
     """Give the state of every device, or of one named by id, serial or label."""
     day = Day.of(clock.now(), zone)
     return [
-        describe(conn, page, day)
+        describe(conn, page, day, zone, from_log(conn, str(page["id"]), _whole(page["newest"])))
         | {
             "first_seen": rfc3339(int(str(page["first_seen"]))),
             "duplicates": page["duplicates"],
@@ -71,6 +76,24 @@ def device_states(
         }
         for page in reading.devices(conn, device)
     ]
+
+
+def device_day(conn: sqlite3.Connection, zone: tzinfo, device: str, day: str) -> list[dict[str, object]]:
+    """Give one day of a device, named by id, serial or label; the day is YYYY-MM-DD, "today" or "yesterday"."""
+    now = clock.now()
+    today = Day.of(now, zone)
+    try:
+        wanted = {"today": today, "yesterday": today.before(zone)}.get(day) or Day.on(
+            date.fromisoformat(day), zone
+        )
+    except (ValueError, OverflowError) as error:
+        raise GatewayError(f"{day[:30]!r} is not a day; write it as 2026-11-20.") from error
+    believed = now if clock.plausible() else None
+    return [day_facts(conn, page, wanted, zone, believed) for page in reading.devices(conn, device)]
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def letter_row(letter: Letter, *, whole: bool = False) -> dict[str, object]:
@@ -119,5 +142,5 @@ def store_facts(conn: sqlite3.Connection) -> dict[str, object]:
         "head": reading.head(conn),
         "received": reading.received(conn),
         "letters": letters.counts(conn),
-        "devices": conn.execute("SELECT count(*) FROM devices").fetchone()[0],
+        "devices": conn.execute("SELECT count(*) FROM devices WHERE source <> 'gateway'").fetchone()[0],
     }

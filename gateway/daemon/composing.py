@@ -4,14 +4,18 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address
 
+from gateway import album
 from gateway.config import Config
+from gateway.config.addresses import Network
 from gateway.config.sink_sections import AnySink, HttpsSection, MqttSection
+from gateway.daemon.camlytics import instances
+from gateway.daemon.zones import zoning
 from gateway.event import slug
 from gateway.forwarder import Pacing, Rendering
 from gateway.guard import BodyLimits
 from gateway.intake import Policy
 from gateway.listener import Limits
-from gateway.outbox import Bounds, Drafting, Settings, site_zone
+from gateway.outbox import Bounds, Drafting, Rules, Settings, site_zone
 from gateway.receiver import Reception
 from gateway.retry import Backoff
 from gateway.sink import Sink, State
@@ -34,6 +38,23 @@ def store_settings(config: Config) -> Settings:
         when_full=store.when_full,
         commit_queue=store.commit_queue,
         letters=Bounds(store.letters_per_sender, store.letters_max, store.letters_bytes),
+        admission=admission(config),
+        zoning=zoning(config),
+    )
+
+
+def admission(config: Config) -> Rules:
+    """Say who may come without being asked."""
+    section = config.adoption
+    return Rules(
+        hold=section.unknown_devices == "hold",
+        max_devices=section.max_devices,
+        per_address=section.per_address,
+        held_devices=section.held_devices,
+        held_per_device=section.held_per_device,
+        # What nobody has adopted must not make the store full for those who were.
+        held_bytes=min(section.held_bytes, config.store.max_bytes // 8),
+        configured=frozenset(device.id for device in config.devices.values() if device.id),
     )
 
 
@@ -49,21 +70,44 @@ def drafting(config: Config) -> Drafting:
 def reception(config: Config) -> Reception:
     """Say how pushes are understood."""
     sections = config.sources.by_name()
-    wanted: frozenset[str] = frozenset().union(
-        *(sink.personal for sink in config.sinks.values() if sink.enabled)
-    )
+    known = registry(wanted(config), keep_pictures=config.pictures.keep, camlytics=instances(config))
     return Reception(
-        sources=tuple(source for source in registry(wanted) if sections[source.name].enabled),
+        sources=tuple(source for source in known if sections[source.name].enabled),
         gateway_id=config.gateway.id,
         zone=config.site.tzinfo,
         paths={name: section.path for name, section in sections.items() if section.path},
-        tokens=frozenset(device.token for device in config.devices.values() if device.token),
+        tokens=frozenset(
+            token
+            for token in (
+                *(device.token for device in config.devices.values()),
+                *(pc.token for pc in config.camlytics.values()),
+            )
+            if token
+        ),
     )
 
 
-def policy(config: Config) -> Policy:  # noqa: ARG001 - there are no such options yet
+def wanted(config: Config) -> frozenset[str]:
+    """Name the personal fields that some sink lists; no other is kept."""
+    return frozenset().union(*(sink.personal for sink in config.sinks.values() if sink.enabled))
+
+
+def picture_limits(config: Config) -> album.Limits:
+    """Say which pictures are kept."""
+    return album.Limits(config.pictures.keep, config.pictures.days, config.pictures.max_bytes)
+
+
+def policy(config: Config) -> Policy:
     """Say what the owner decided about devices."""
-    return Policy()
+    swapped = [device for device in config.devices.values() if device.swapped]
+    tokens = frozenset(device.token for device in swapped if device.token)
+    return Policy(
+        swapped=frozenset(
+            [*(device.id for device in swapped if device.id), *(f"path-{slug(token)}" for token in tokens)]
+        ),
+        swapped_tokens=tokens,
+        personal=wanted(config),
+    )
 
 
 def body_limits(config: Config) -> BodyLimits:
@@ -92,7 +136,11 @@ def listen_limits(config: Config) -> Limits:
 
 def allowed(config: Config) -> Callable[[str], bool]:
     """Say which addresses may connect to the device port; this box itself always may."""
-    networks = config.listen.allow
+    return allows(config.listen.allow)
+
+
+def allows(networks: Sequence[Network]) -> Callable[[str], bool]:
+    """Say which addresses lie in these networks; this box itself always does."""
     known: dict[str, bool] = {}
 
     def allow(address: str) -> bool:

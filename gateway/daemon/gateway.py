@@ -1,5 +1,6 @@
 """The running gateway: its parts, and the order in which they start and stop."""
 
+import contextlib
 import socket
 from collections import Counter
 from collections.abc import Callable
@@ -9,22 +10,35 @@ from logging import getLogger
 import anyio
 import structlog
 
+from gateway import clock
+from gateway.album import Album
 from gateway.config import Config
 from gateway.control.server import application
-from gateway.daemon import composing
+from gateway.daemon import composing, polling
+from gateway.daemon.adoption import Adoption
+from gateway.daemon.callbacks import CallbackPort
+from gateway.daemon.captures import Captures
 from gateway.daemon.clocks import watch_clocks
+from gateway.daemon.erasing import Eraser
 from gateway.daemon.health import Health
+from gateway.daemon.incidents import Incidents
 from gateway.daemon.lines import Lines
+from gateway.daemon.living import limits, polled
+from gateway.daemon.own_clock import OwnClock
 from gateway.daemon.refusals import REASONS
 from gateway.daemon.requests import Requests
 from gateway.daemon.states import show_states
 from gateway.daemon.supervision import supervise
+from gateway.daemon.terminals import Terminals
 from gateway.daemon.watchdog import Watchdog
+from gateway.daemon.zones import ZoneAnswers, keep_zones, watch_doors
+from gateway.errors import StoreUnavailable
 from gateway.event import slug
 from gateway.faults import Faults
 from gateway.guard import BodyGuard
 from gateway.intake import Intake
 from gateway.listener import Limits, Listener
+from gateway.liveness import Liveness
 from gateway.outbox import Housekeeper, Outbox, reading
 from gateway.projection import Projection
 from gateway.receiver import Receiver
@@ -40,7 +54,14 @@ _HARMLESS = frozenset({"silent"})
 class Gateway:
     """Everything that runs. `run` returns after an orderly stop."""
 
-    def __init__(self, config: Config, outbox: Outbox, port: socket.socket, control: socket.socket) -> None:
+    def __init__(
+        self,
+        config: Config,
+        outbox: Outbox,
+        port: socket.socket,
+        control: socket.socket,
+        callbacks: socket.socket | None = None,
+    ) -> None:
         self.config = config
         self.outbox = outbox
         self.faults = Faults()
@@ -52,16 +73,31 @@ class Gateway:
         self._housekeeper = Housekeeper(outbox)
         self._projection = Projection(outbox.path, slug(config.gateway.id), composing.drafting(config).zone)
         self._projection.names = composing.names(config)
+        self._zones = ZoneAnswers(config, outbox)
+        self._projection.zoning, self._projection.sums = self._zones.zoning, outbox.sums
         self._intake = Intake(outbox, composing.policy(config))
+        self._album = self._intake.album = Album(outbox, self.faults, composing.picture_limits(config))
         self._receiver = Receiver(outbox, self._intake, composing.reception(config), self.faults)
+        self._poller = polling.poller(outbox, self._intake, self.faults)
+        self._terminals = Terminals(outbox, self.faults, lambda: self._address[1])
+        self._callbacks = CallbackPort(config, outbox, self._intake, self.faults, callbacks)
+        self._callbacks.receiver.watchers = self._receiver.watchers  # `gateway tail` shows both ports
+        self._incidents = Incidents(outbox, self._intake, self.faults, config.callbacks.incident_quiet_s)
         self._health = Health(config, outbox, self.faults)
         self._lines = Lines(
             outbox, self.faults, states=self._projection.states, status=self._health.summary_bytes
         )
         self._health.lines = self._lines
+        self._own_clock = OwnClock(self.faults, self._lines.clock_set)
+        self._liveness = Liveness(outbox, self.faults, limits(config), polled(self._poller, outbox.signs))
         requests = Requests(
             self._health, outbox, self._receiver, self._lines, self._housekeeper, self._port_facts
         )
+        requests.eraser = Eraser(outbox, self._album)
+        self._adoption = requests.adoption = Adoption(outbox, self._intake)
+        self._captures = requests.captures = Captures(outbox, self._receiver)
+        requests.zones = self._zones
+        requests.readers[self._callbacks.receiver.port] = self._callbacks.receiver
         server_log = getLogger("hypercorn.error")
         self._port = Listener(
             BodyGuard(self._receiver.handle, composing.body_limits(config), on_refused=self._refused),
@@ -87,11 +123,24 @@ class Gateway:
             writer_ended = anyio.Event()
             tasks.start_soon(self._write, writer_ended)
             tasks.start_soon(supervise, "housekeeper", self._housekeeper.run, self.faults)
+            tasks.start_soon(supervise, "album", self._album.run, self.faults)
+            tasks.start_soon(supervise, "adoption", self._adoption.run, self.faults)
+            tasks.start_soon(supervise, "captures", self._captures.run, self.faults)
             self._lines.start(tasks, self.config, self._key)
+            tasks.start_soon(supervise, "sums", self.outbox.remember, self.faults)
+            await self._begin_zones()
             await self._control.start()
             await self._port.start()
+            await self._callbacks.put(tasks, self.config, 0.0)
+            tasks.start_soon(supervise, "incidents", self._incidents.run, self.faults)
+            await self._poller.put(tasks, polling.polls(self.config))
+            self._terminals.put(tasks, self.config)
             tasks.start_soon(supervise, "states", self._show_states, self.faults)
+            tasks.start_soon(supervise, "zones", self._keep_zones, self.faults)
+            tasks.start_soon(supervise, "doors", self._watch_doors, self.faults)
             tasks.start_soon(supervise, "clocks", self._watch_clocks, self.faults)
+            tasks.start_soon(supervise, "own clock", self._own_clock.run, self.faults)
+            tasks.start_soon(supervise, "liveness", self._liveness.run, self.faults)
             tasks.start_soon(supervise, "watchdog", self._watch, self.faults)
             ready()
             await self._stop.wait()
@@ -116,12 +165,19 @@ class Gateway:
         fixed = self._running
         self._receiver.reception = replace(composing.reception(config), zone=fixed.site.tzinfo)
         self._intake.policy = composing.policy(config)
+        self._liveness.limits = limits(config)
+        clock.believe(config.clock.trust == "plausible")
+        self._album.limits = composing.picture_limits(config)
         self.outbox.settings = replace(
             composing.store_settings(config),
             directory=fixed.store.path,
             max_bytes=fixed.store.max_bytes,
             drafting=replace(composing.drafting(config), zone=composing.drafting(fixed).zone),
         )
+        self._zones.put(config)
+        self._projection.zoning = self._zones.zoning
+        await self._begin_zones()
+        await self._adoption.review()
         self._projection.names = composing.names(config)
         everything = config.gateway != old.gateway or config.events != old.events
         changed = [name for name, line in self._lines if everything or config.sinks.get(name) != line.section]
@@ -132,6 +188,10 @@ class Gateway:
         for name, line in self._lines:
             if name in changed:  # a person changed it: an earlier stop or pause no longer stands
                 line.forwarder.try_now()
+        await self._poller.put(self._tasks, polling.polls(config))
+        self._terminals.put(self._tasks, config)
+        self._incidents.quiet_s = config.callbacks.incident_quiet_s
+        await self._callbacks.put(self._tasks, config, config.runtime.stop_grace_s)
         self._tell_restart(fixed, config)
 
     # Parts of the life
@@ -145,6 +205,17 @@ class Gateway:
     async def _show_states(self) -> None:
         await show_states(self.outbox, self._projection, self._lines.connected, self._health.summary)
 
+    async def _begin_zones(self) -> None:
+        """Reset what was due while the box was off, before anything new counts; the writer does it too."""
+        with contextlib.suppress(StoreUnavailable):
+            await self.outbox.look_at_zones()
+
+    async def _keep_zones(self) -> None:
+        await keep_zones(self.outbox)
+
+    async def _watch_doors(self) -> None:
+        await watch_doors(self.outbox, self._zones, self.faults)
+
     async def _watch_clocks(self) -> None:
         await watch_clocks(self._projection, self.faults)
 
@@ -156,7 +227,11 @@ class Gateway:
         """Take nothing new, finish what was taken, hand out what waits for a moment, note every place."""
         grace_s = self.config.runtime.stop_grace_s
         log.info("gateway_stopping")
-        await self._port.stop(grace_s)
+        await self._poller.end()
+        self._terminals.end()
+        async with anyio.create_task_group() as ports:
+            ports.start_soon(self._port.stop, grace_s)
+            ports.start_soon(self._callbacks.end, grace_s)
         await self._lines.end([name for name, _ in self._lines], grace_s)
         await self._control.stop(0.5)
         await self.outbox.close()
@@ -203,6 +278,7 @@ class Gateway:
         self._refusals[reason] += 1
         if reason in _HARMLESS:
             return
+        self._captures.refused(address, reason)
         code = "refused_sender" if reason == "not_allowed" else "refused_request"
         what = REASONS.get(reason, "")
         sentence = f"{address or 'A connection'} was refused: {reason}{', ' + what if what else ''}."
@@ -214,6 +290,8 @@ class Gateway:
         return {
             "listen": f"{self._address[0]}:{self._address[1]}",
             "refused_connections": dict(self._refusals),
+            "callbacks": self._callbacks.facts(),
+            "polls": [standing.as_json() for standing in self._poller.standings().values()],
         }
 
     def _probe_address(self) -> tuple[str, int] | None:

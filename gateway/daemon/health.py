@@ -2,8 +2,9 @@
 
 import json
 
-from gateway import __version__
+from gateway import __version__, clock
 from gateway.config import Config
+from gateway.daemon.adoption import tell_waiting
 from gateway.daemon.lines import Lines
 from gateway.faults import Fault, Faults
 from gateway.outbox import Outbox
@@ -34,7 +35,10 @@ class Health:
             "site": self.config.site.name,
             "version": __version__,
             "config_hash": self.config.hash,
+            "time_synced": clock.standing() == clock.Standing.SYNCED,
+            "clock": clock.standing(),
             "received": self._outbox.received,
+            "devices_waiting": self._outbox.lobby.devices,
             "sinks": sinks,
             "faults": [fault.as_json() for fault in self.standing()],
         }
@@ -55,6 +59,7 @@ class Health:
         for name, line in self.lines or ():
             if line.forwarder.position is not None and not line.forwarder.position.lettered:
                 self._faults.clear("sink_rejects", name)
+        tell_waiting(self._outbox, self._faults)
         failure, space = self._outbox.failure, self._outbox.space
         if failure:
             self._faults.report("store_failed", "", failure, again=False)

@@ -76,6 +76,11 @@ class Lines:
         """Give the sinks that have their far end now."""
         return [line.forwarder.sink for line in self._lines.values() if line.forwarder.sink.connected]
 
+    def clock_set(self) -> None:
+        """Have those sinks tried again that a wrong clock may have kept from their far ends."""
+        for line in self._lines.values():
+            line.forwarder.clock_set()
+
     def waiting(self) -> int:
         """Count what waits for all sinks together."""
         places = [line.forwarder.position for line in self._lines.values()]

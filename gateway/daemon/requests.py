@@ -1,20 +1,28 @@
 """What a person may see and do over the control socket."""
 
+import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import cast
 
 from gateway import clock
-from gateway.control import views
+from gateway.control import views, waiting
+from gateway.control.accounts import audit
 from gateway.control.server import Push
 from gateway.daemon import composing
+from gateway.daemon.adoption import Adoption
+from gateway.daemon.captures import Captures
+from gateway.daemon.erasing import Eraser
 from gateway.daemon.health import Health
 from gateway.daemon.lines import Lines
+from gateway.daemon.zones import ZoneAnswers
 from gateway.errors import GatewayError
 from gateway.outbox import Housekeeper, Outbox, letters, reading, rfc3339
 from gateway.receiver import Receiver, Watched
 
 _RAW_MAX = 20_000
+_STARTING = "The gateway is only just starting; ask again."
 
 
 class Requests:
@@ -32,9 +40,14 @@ class Requests:
         self._health = health
         self._outbox = outbox
         self._receiver = receiver
+        self.readers = {receiver.port: receiver}  # who reads a letter again, by the port that it came to
         self._lines = lines
         self._housekeeper = housekeeper
         self._port = port
+        self.eraser: Eraser | None = None
+        self.adoption: Adoption | None = None
+        self.captures: Captures | None = None
+        self.zones: ZoneAnswers | None = None
         self._started = time.monotonic()
 
     # Seeing
@@ -54,6 +67,9 @@ class Requests:
                 "store": facts | self._store(),
                 "sinks": [self._sink(name, accounts.get(name) or {"name": name}) for name in names],
                 "visitors": list(self._receiver.visitors)[-10:],
+                "pictures": self.eraser.album.held() if self.eraser else None,
+                "adoption": self.adoption.describe() if self.adoption else None,
+                "captures": self.captures.running() if self.captures else [],
             }
             | self._port()
         )
@@ -65,6 +81,8 @@ class Requests:
             "events": counters.events,
             "duplicates": counters.duplicates,
             "letters": counters.letters,
+            "held": counters.held,
+            "ignored": counters.ignored,
             "refused": counters.refused + self._port_refusals(),
             "last_post_s": None if last is None else round(time.monotonic() - last, 1),
         }
@@ -109,19 +127,37 @@ class Requests:
             match name:
                 case "devices":
                     zone = composing.drafting(self._health.config).zone
-                    return views.device_states(conn, zone, arguments.get("device"))
+                    told: object = views.device_states(conn, zone, arguments.get("device"))
+                case "lobby" | "captures":
+                    told = self._shown(conn, name)
+                case "day" | "occupancy":
+                    told = self._counted(conn, name, arguments)
                 case "sinks":
-                    return views.sink_accounts(conn, verify=True)
+                    told = views.sink_accounts(conn, verify=True)
+                case "account":
+                    told = audit(conn, sink=arguments.get("sink"), device=arguments.get("device"))
                 case "letters":
-                    return views.letter_rows(conn, arguments.get("stage"))
+                    told = views.letter_rows(conn, arguments.get("stage"))
                 case "letter":
                     letter = letters.get(conn, _number(arguments, "number", 0))
-                    return None if letter is None else views.letter_row(letter, whole=True)
+                    told = None if letter is None else views.letter_row(letter, whole=True)
                 case "entries":
                     count = min(_number(arguments, "count", 20), 1_000)
-                    return views.entry_rows(reading.last_entries(conn, count, arguments.get("device")))
+                    told = views.entry_rows(reading.last_entries(conn, count, arguments.get("device")))
                 case _:
                     raise GatewayError(f"There is nothing called {name[:40]!r} to read.")
+        return told
+
+    def _shown(self, conn: sqlite3.Connection, name: str) -> object:
+        if name == "captures":
+            return self.captures.listed() if self.captures else []
+        lobby = waiting.lobby(conn)
+        if self.adoption is None:
+            return lobby
+        live = self.adoption.describe()
+        pushes = cast("dict[str, int]", live["ignored"])
+        ignored = [row | {"pushes": pushes.get(str(row["name"]), 0)} for row in waiting.ignored(conn)]
+        return live | lobby | {"ignored": ignored}
 
     def watch(self, show: Callable[[Push], None]) -> Callable[[], None]:
         """Show every push as it comes; the result ends it."""
@@ -147,7 +183,8 @@ class Requests:
             )
             line.forwarder.letters_asked()
             return f"Letter {number} goes to sink {letter.sink} again."
-        outcome = await self._receiver.read_again(letter)
+        reader = self.readers.get(str(letter.head.get("port")), self._receiver)
+        outcome = await reader.read_again(letter)
         if outcome is None:
             await self._remove_letter(number)
             return f"Letter {number} was read and its events were kept."
@@ -174,6 +211,36 @@ class Requests:
         forwarder.replay(first - 1, last)
         return f"Events {first} to {last} go to sink {sink} again."
 
+    async def adopt(self, wish: Mapping[str, object]) -> str:
+        """Decide about devices that wait."""
+        if self.adoption is None:
+            raise GatewayError(_STARTING)
+        return await self.adoption.decide(wish)
+
+    async def capture(self, wish: Mapping[str, object]) -> dict[str, object]:
+        """Begin or end a capture."""
+        if self.captures is None:
+            raise GatewayError(_STARTING)
+        return await self.captures.decide(wish)
+
+    def _counted(self, conn: sqlite3.Connection, name: str, arguments: dict[str, str]) -> object:
+        if name == "occupancy":
+            return self.zones.states(conn) if self.zones else []
+        zone = composing.drafting(self._health.config).zone
+        return views.device_day(conn, zone, arguments.get("device", ""), arguments.get("day", ""))
+
+    async def set_occupancy(self, wish: Mapping[str, object]) -> str:
+        """Say how many people are in a zone now."""
+        if self.zones is None:
+            raise GatewayError(_STARTING)
+        return await self.zones.decide(wish)
+
+    async def erase(self, stated: Mapping[str, object]) -> dict[str, object]:
+        """Look for a person, or erase them."""
+        if self.eraser is None:
+            raise GatewayError("The gateway is only just starting; ask again.")
+        return await self.eraser.answer(stated)
+
     def try_sink(self, sink: str) -> str:
         """Try a sink now instead of at the end of its pause."""
         self._lines.named(sink).forwarder.try_now()
@@ -186,7 +253,7 @@ def _push(watched: Watched) -> dict[str, object]:
         "time": rfc3339(int(post.received_at.timestamp() * 1000)),
         "sender": post.address,
         "method": post.method,
-        "path": post.path,
+        "path": watched.path,
         "source": watched.source,
         "outcome": watched.outcome,
         "raw": watched.raw()[:_RAW_MAX],

@@ -14,7 +14,9 @@ import structlog
 from gateway import __version__, logs, systemd
 from gateway.config import Config, last_good, load
 from gateway.daemon import composing
+from gateway.daemon.callbacks import SOCKET_NAME
 from gateway.daemon.gateway import Gateway
+from gateway.daemon.own_clock import anchor_clock
 from gateway.errors import ConfigError, GatewayError
 from gateway.listener import bind, bind_unix
 from gateway.outbox import Outbox
@@ -57,10 +59,13 @@ def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
 
 
 async def _main(config: Config, path: Path | None, rejected: str | None) -> None:
-    sockets = systemd.listen_fds()
-    port = sockets[0] if sockets else bind(config.listen.host, config.listen.port)
+    sockets = systemd.named_fds()
+    given = next((sock for name, sock in sockets if name == SOCKET_NAME), None)
+    devices = next((sock for name, sock in sockets if name != SOCKET_NAME), None)
+    port = devices or bind(config.listen.host, config.listen.port)
+    anchor_clock(config)
     outbox = await Outbox.open(composing.store_settings(config))
-    gateway = Gateway(config, outbox, port, _bind_control(config))
+    gateway = Gateway(config, outbox, port, _bind_control(config), given)
 
     if rejected is None:
         last_good.remember(path)

@@ -7,6 +7,7 @@ What may come twice after a fault is bounded by the sink's window: the sum of wh
 was settled but is not yet on disk never exceeds it. Nothing is sent while what was sent cannot be noted.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ import structlog
 from gateway import clock
 from gateway.errors import SinkUnavailable
 from gateway.forwarder.rendering import Rendering
-from gateway.outbox import Arrears, Entry, LogReader, Outbox, Position
+from gateway.outbox import Arrears, Entry, Flag, LogReader, Outbox, Position
 from gateway.retry import Backoff, Pacer
-from gateway.sink import Sink
+from gateway.sink import Outgoing, Sink, StateSink
 
 log = structlog.get_logger()
 
@@ -172,8 +173,7 @@ class Draining:
                 )
             )
         else:
-            self.position.lettered -= 1
-            self.position.delivered += 1
+            self.position.answer_letter(letter.entry.device)
             self._answered.append(letter.number)
             await self.save()
         return True
@@ -190,11 +190,11 @@ class Draining:
             rejected = await self._send(entries)
         except SinkUnavailable as error:
             if error.delivered:
-                self._count(error.delivered, 0, replay=replay)
+                self._count(entries[: error.delivered], {}, replay=replay)
                 advance(entries[error.delivered - 1].seq)
                 await self.save()
             raise
-        self._count(len(entries) - len(rejected), len(rejected), replay=replay)
+        self._count(entries, rejected, replay=replay)
         advance(entries[-1].seq)
         self.last_delivery = clock.now()
         self._unsaved += len(entries)
@@ -206,7 +206,7 @@ class Draining:
     async def _send(self, entries: Sequence[Entry]) -> Mapping[int, str]:
         now = clock.now_ms()
         try:
-            rejected = await self._sink.send([self._rendering.render(entry, now) for entry in entries])
+            rejected = await self._sink.send([self._render(entry, now) for entry in entries])
             self._failing = 0
         except SinkUnavailable:
             raise
@@ -214,6 +214,10 @@ class Draining:
             log.exception("sink_failed", sink=self._sink.name, events=len(entries))
             rejected = await self._one_by_one(entries, now)
         self.answered = True
+        if rejected and not clock.plausible() and not isinstance(self._sink, StateSink):
+            # What is signed with a time that cannot be is refused by all who look at it; none of it is given up for that.
+            sentence = f"events are refused: {next(iter(rejected.values()))}"
+            raise SinkUnavailable(sentence, delivered=min(rejected))
         return rejected
 
     async def _one_by_one(self, entries: Sequence[Entry], now: int) -> Mapping[int, str]:
@@ -221,7 +225,7 @@ class Draining:
         rejected: dict[int, str] = {}
         for index, entry in enumerate(entries):
             try:
-                refused = await self._sink.send([self._rendering.render(entry, now)])
+                refused = await self._sink.send([self._render(entry, now)])
             except SinkUnavailable as error:
                 error.delivered = min(rejected, default=index)
                 raise
@@ -236,12 +240,25 @@ class Draining:
                 rejected |= {index + place: reason for place, reason in refused.items()}
         return rejected
 
-    def _count(self, delivered: int, rejected: int, *, replay: bool) -> None:
+    def _render(self, entry: Entry, now: int) -> Outgoing:
+        """Write an entry; how long it waited is no matter of a clock that was wrong when it came, or is now."""
+        if clock.trusted() and not entry.flags & Flag.UNSYNCED:
+            return self._rendering.render(entry, now)
+        waited_s = self._outbox.waited_s(entry.seq)
+        if waited_s is None:
+            # Of an earlier life. An age that cannot be, or is long, may be a jump; it is no event to act on either way.
+            apart_ms = now - entry.received
+            return self._rendering.render(entry, now, math.inf if apart_ms < 0 else apart_ms)
+        return self._rendering.render(entry, now, waited_s * 1000)
+
+    def _count(self, entries: Sequence[Entry], rejected: Mapping[int, str], *, replay: bool) -> None:
         if replay:
-            self.position.replayed += delivered
+            self.position.replayed += len(entries) - len(rejected)
+        elif not rejected:
+            self.position.settle(entry.device for entry in entries)
         else:
-            self.position.delivered += delivered
-            self.position.lettered += rejected
+            taken = [entry.device for index, entry in enumerate(entries) if index not in rejected]
+            self.position.settle(taken, [entries[index].device for index in rejected])
 
     async def _reject(self, letters: Letters, replay: bool) -> None:
         self._on_rejected(letters)

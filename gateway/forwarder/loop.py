@@ -27,6 +27,7 @@ _IDLE_CHECK_S = 1.0
 _STORE_PAUSE_S = 1.0
 _CLOSE_S = 3.0
 _FAULTS = ("sink_unavailable", "mqtt_", "https_")
+_OF_CLOCKS = ("_tls", "_login", "_rejects_all")  # a far end says these, too, when our clock is wrong
 _MAX_REQUESTS = 100
 _LONGEST_WISH_S = 3960.0  # an hour of Retry-After, and its spread
 
@@ -58,6 +59,7 @@ class Forwarder:
         self._wake = anyio.Event()  # there may be something to send
         self._poke = anyio.Event()  # a person or the daemon wants something
         self._stop_by: float | None = None
+        self._blames_clock = False
         self._troubled = True  # what an earlier life reported is cleared by the first answer, too
 
     @property
@@ -94,6 +96,12 @@ class Forwarder:
             draining.note()
 
         self._ask(forgive)
+
+    def clock_set(self) -> None:
+        """Try again what a wrong clock can have been the reason of: certificates and signatures go by it."""
+        if self._blames_clock:
+            self.paused_until = 0.0
+            self._poked()
 
     def letters_asked(self) -> None:
         """Look for letters that are to be tried again."""
@@ -223,9 +231,14 @@ class Forwarder:
         position.retry_at = clock.now_ms() + int(delay_s * 1000)
         self.paused_until = time.monotonic() + delay_s
         self._troubled = True
+        sentence = f"Sink {self.sink.name}: {error}"
+        of_clocks = error.fault.endswith(_OF_CLOCKS) and not clock.trusted()
+        self._blames_clock = of_clocks or not clock.plausible()
+        if self._blames_clock:
+            sentence += f" The clock of this box is not set, which can be the reason: it shows {clock.now():%Y-%m-%d}."
         # One outage is one fault: "the connection was lost" gives way to "nothing accepts connections".
         self._faults.clear_subject(self.sink.name, _FAULTS, but=error.fault)
-        self._faults.report(error.fault, self.sink.name, f"Sink {self.sink.name}: {error}")
+        self._faults.report(error.fault, self.sink.name, sentence)
         log.warning(
             "sink_unavailable",
             sink=self.sink.name,
@@ -242,7 +255,8 @@ class Forwarder:
         """
         left_s = position.retry_at / 1000 - clock.now().timestamp()
         if position.attempts and left_s > 0:
-            self.paused_until = time.monotonic() + min(left_s, _LONGEST_WISH_S)
+            longest_s = _LONGEST_WISH_S if clock.trusted() else self._pacing.backoff.cap_s
+            self.paused_until = time.monotonic() + min(left_s, longest_s)
         if position.stopped is not None:
             self._faults.report("https_gone", self.sink.name, position.stopped)
 

@@ -7,13 +7,11 @@ Two deliveries of one (id, revision) are the same but for ``late``, which speaks
 event that waited for a broker is as old as one that waited in a terminal.
 """
 
-import hashlib
-import hmac
 import json
 from dataclasses import dataclass
 from json.encoder import encode_basestring as quoted
 
-from gateway.outbox import Entry, Flag, rfc3339
+from gateway.outbox import Entry, Flag, persons, rfc3339
 from gateway.sink import Outgoing
 
 
@@ -27,9 +25,10 @@ class Rendering:
     personal: frozenset[str]  # the personal fields that the owner lets this sink have
     late_after_ms: int
 
-    def render(self, entry: Entry, now_ms: int) -> Outgoing:
-        """Render one entry; ``now_ms`` is the gateway's clock."""
-        late = entry.flags & Flag.LATE or now_ms - entry.received > self.late_after_ms
+    def render(self, entry: Entry, now_ms: int, waited_ms: float | None = None) -> Outgoing:
+        """Render one entry; ``now_ms`` is the gateway's clock, ``waited_ms`` says better how long it waited."""
+        waited = now_ms - entry.received if waited_ms is None else waited_ms
+        late = entry.flags & Flag.LATE or waited > self.late_after_ms
         time = rfc3339(entry.time)
         head = (
             f'{{"id":{quoted(entry.id)},"revision":{entry.revision},"kind":"{entry.kind}",'
@@ -39,6 +38,8 @@ class Rendering:
         )
         if entry.flags & Flag.SUPERSEDED:
             head += '"superseded":true,'
+        if entry.flags & Flag.UNSYNCED:
+            head += '"clock_unsynced":true,'
         if entry.personal is not None:
             head += self._personal(entry.personal)
         return Outgoing(
@@ -55,10 +56,9 @@ class Rendering:
         """Give the listed fields, and a pseudonym that means nothing to any other sink."""
         fields = json.loads(stored)
         text = ""
-        user = fields.get("user_id")
-        if user is not None and "user_id" not in self.personal:
-            digest = hmac.new(self.pseudonym_key, f"{self.sink}\x1f{user}".encode(), hashlib.sha256)
-            text += f'"person":"{digest.hexdigest()[:24]}",'
+        mark = persons.mark_in(self.pseudonym_key, fields)
+        if mark is not None and not (persons.STATED in self.personal and persons.STATED in fields):
+            text += f'"person":"{persons.pseudonym(self.pseudonym_key, self.sink, mark)}",'
         listed = {name: value for name, value in fields.items() if name in self.personal}
         if listed:
             text += f'"personal":{json.dumps(listed, ensure_ascii=False, separators=(",", ":"))},'

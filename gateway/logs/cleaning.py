@@ -27,6 +27,11 @@ _NAME = (  # its end: what is in front of it does not matter
 _HARMLESS = re.compile(r"[A-Za-z0-9_./-]{0,100}")
 _IN_TEXT = (
     (re.compile(r"(?<=://)[^/\s\"'<>\\]*@"), "***@"),
+    (re.compile(r"(://[^\s\"'<>?\\]{0,512}+\?)[^\s\"'<>\\#]++"), r"\1***"),
+    (
+        re.compile(r"(?<![a-z0-9])([a-z]:[\\/]{1,8}+users[\\/]{1,8}+)[^\\/\"'<>\r\n]++", re.IGNORECASE),
+        r"\1***",
+    ),
     (re.compile(r"whsec_[A-Za-z0-9+/=_-]+"), "whsec_***"),
     (re.compile(r"\b(bearer)\s+(?!token\b)[^\s\"'\\,;]{6,}", re.IGNORECASE), r"\1 ***"),
     (re.compile(rf"(<[\w:.-]{{0,40}}?(?:{_NAME})>)[^<]*", re.IGNORECASE), r"\1***"),

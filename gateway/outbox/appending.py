@@ -8,18 +8,22 @@ its content is in the log.
 """
 
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
+from gateway import clock
+from gateway.event import Event, Json, Kind, ZoneRule, event_id
 from gateway.outbox import statements
 from gateway.outbox.devices import Book, Page
-from gateway.outbox.entry import Draft, Entry, Flag, day_of, earlier_tallies, same_statement
+from gateway.outbox.entry import Draft, Entry, Flag, milliseconds, same_statement
+from gateway.outbox.occupancy import Occupancy, Told
+from gateway.outbox.recent import Recent
+from gateway.outbox.settings import Settings
+from gateway.outbox.tallying import Newest, Tallying
 
 _MAX_TIES = 16  # different statements with one number; what a broken device sends beyond counts as repeated
 _OUT_OF_TALLY = Flag.SUPERSEDED | Flag.UNTALLIED
-
-Amounts = dict[tuple[str, str, str], int]  # by device, day and measure
-Newest = tuple[int, int, str, str, int, str]  # a row of statements.NEWEST_OF_ID
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +33,30 @@ class Appended:
     new: int
     duplicates: int
     first_seq: int | None = None
+    held: int = 0  # of devices that nobody has adopted yet; they are not in the log
+    ignored: int = 0  # of devices that a person does not want
+    apart: bool = False  # some of it is not in the log: it is held, was held before, or is ignored
 
 
 class Appender:
     """Appends on the writer's thread, inside the transaction that the writer opened."""
 
-    def __init__(self, conn: sqlite3.Connection, book: Book, head: int) -> None:
+    def __init__(
+        self, conn: sqlite3.Connection, book: Book, head: int, settings: Callable[[], Settings]
+    ) -> None:
         self._conn = conn
+        self._settings = settings
         self._book = book
         self.head = head  # the last seq given out; contiguous while the daemon runs
         self.committed = head
         self._entries: list[Entry] = []
-        self._moves: Amounts = {}
+        self.recent = Recent()
+        self.occupancy = Occupancy(conn, settings)
+        self._tallying = Tallying(self.occupancy, self.recent)
 
     def append(self, drafts: Sequence[Draft], path: str) -> Appended:
         """Add what is new of one push."""
+        self.occupancy.begin(self.head)
         new = 0
         before = self.head
         for draft in drafts:
@@ -56,9 +69,16 @@ class Appender:
         flags = draft.flags
         if self._book.delayed(page, draft):
             flags |= Flag.LATE
+        self._book.hear(page, draft, late=bool(flags & Flag.LATE))
         newest: Newest | None = self._conn.execute(statements.NEWEST_OF_ID, (draft.id,)).fetchone()
         revision = draft.revision
         if newest is not None:
+            if newest[1] & Flag.ERASED:  # who was in it stays out of it, also when the device sends it again
+                draft = replace(draft, personal=None)
+                flags |= Flag.ERASED
+                if revision <= newest[0]:
+                    page.duplicates += 1
+                    return 0
             free = self._free_number(draft, newest[0])
             if free is None:
                 page.duplicates += 1
@@ -71,10 +91,11 @@ class Appender:
         page.events += 1
         page.repaired += draft.repaired
         self._insert(draft, page, revision, flags)
-        if not flags & _OUT_OF_TALLY:
-            self._tally(draft, newest)
         if not flags & Flag.SUPERSEDED:
             self._book.newest(page, draft, late=bool(flags & Flag.LATE))
+        self._tallying.tell(draft, self.head, page.newest)
+        if not flags & _OUT_OF_TALLY:
+            self._tallying.add(draft, self.head, newest, page.newest)
         return 1
 
     def _free_number(self, draft: Draft, newest: int) -> int | None:
@@ -120,41 +141,52 @@ class Appender:
         self._conn.execute(statements.INSERT_EVENT, row)
         self._entries.append(Entry(*row))
 
-    def _tally(self, draft: Draft, replaced: Newest | None) -> None:
-        """Add the statement and take back the one that it replaces, each on its own device and day."""
-        if replaced is not None:
-            _, _, kind, device, time, body = replaced
-            day = day_of(time, draft.zone)
-            for measure, amount in earlier_tallies(kind, body).items():
-                self._move(device, day, measure, -amount)
-        day = day_of(draft.time, draft.zone)
-        for measure, amount in draft.tallies.items():
-            self._move(draft.device.id, day, measure, amount)
+    def set_occupancy(self, zone: str, people: int | None) -> Mapping[str, Json]:
+        """Say how many are in a zone now, None to reset it; give what is told about it."""
+        self.occupancy.begin(self.head)
+        told = self.occupancy.set_now(zone, people)
+        self._append_told(told)
+        return told.data
 
-    def _move(self, device: str, day: str, measure: str, amount: int) -> None:
-        key = (device, day, measure)
-        self._moves[key] = self._moves.get(key, 0) + amount
+    def _append_told(self, told: Told) -> None:
+        """Put what happened to a zone into the log, in the transaction in which it happened."""
+        now = clock.now()
+        page = self._book.page(told.zone.page, milliseconds(now))
+        # The page moves with the entry, so a number of it never tells of two things.
+        name = event_id(told.zone.id, "occupancy", page.events + 1, order=milliseconds(now) // 1000)
+        event = Event(
+            id=name,
+            revision=0,
+            kind=Kind.OCCUPANCY,
+            device=told.zone.page,
+            time=datetime.fromtimestamp(told.at / 1000, UTC),
+            zone_rule=ZoneRule.RECEIPT,
+            data=told.data,
+        )
+        draft = self._settings().drafting.draft(event, now)
+        self._book.seen(page, draft, "")
+        self._append_one(draft, page)
 
     def write(self) -> Sequence[Entry]:
-        """Write tallies and book; give the entries of this transaction for those who follow the log."""
-        # Zeros are written too: a day of zeros is not a day without data.
-        moves = [(*key, amount) for key, amount in self._moves.items()]
-        if moves:
-            self._conn.executemany(statements.MOVE_TALLY, moves)
+        """Write sums and book; give the entries of this transaction for those who follow the log."""
+        self.occupancy.begin(self.head)
+        for told in self.occupancy.settle():
+            self._append_told(told)
+        self._tallying.write(self._conn)
         self._book.write()
         entries, self._entries = self._entries, []
-        self._moves.clear()
         return entries
 
     def committed_now(self) -> None:
         """Remember that everything up to the head is on disk."""
         self.committed = self.head
+        self._tallying.hand_over()
 
     def forget(self) -> None:
         """Undo in memory what was rolled back on disk: its numbers are given out again."""
         self.head = self.committed
         self._entries.clear()
-        self._moves.clear()
+        self._tallying.forget()
         self._book.forget()
 
 

@@ -35,6 +35,7 @@ def _set_up(conn: sqlite3.Connection, directory: Path, max_bytes: int) -> None:
     conn.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
     conn.execute("PRAGMA journal_mode=WAL")
     conn.execute("PRAGMA synchronous=FULL")
+    conn.execute("PRAGMA secure_delete=ON")  # what is removed is written over
     conn.execute("PRAGMA mmap_size=0")  # a write through a mapping could not be accounted for
     conn.execute("PRAGMA temp_store=MEMORY")
     conn.execute(f"PRAGMA journal_size_limit={_WAL_LIMIT_BYTES}")
@@ -46,6 +47,19 @@ def _set_up(conn: sqlite3.Connection, directory: Path, max_bytes: int) -> None:
             f"The file system of {directory} cannot hold the store safely (journal {mode}, sync {synchronous}): "
             "use a local disk with ext4 or similar."
         )
+
+
+def compact(conn: sqlite3.Connection) -> None:
+    """Write the file anew, so that no byte of what was removed is left in it, and empty the WAL."""
+    conn.execute("VACUUM")
+    empty_wal(conn)
+
+
+def empty_wal(conn: sqlite3.Connection) -> None:
+    """Fold the WAL back and cut it to nothing; who still reads is waited for."""
+    busy, *_ = conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise sqlite3.OperationalError("somebody is still reading the store")
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

@@ -4,16 +4,21 @@ The book is held in memory for the devices of the current work and written once 
 in the same transaction as their events. A failed transaction forgets the memory.
 """
 
+import json
 import sqlite3
 from collections import OrderedDict
 from dataclasses import dataclass, field, fields
 
 from gateway import clock
-from gateway.event import Device
+from gateway.event import Device, Kind
 from gateway.outbox import statements
-from gateway.outbox.entry import Draft
+from gateway.outbox.entry import Draft, Flag, dumps
+from gateway.outbox.signs import Signs
 
-_MAX_CACHED = 5_000
+_MAX_CACHED = 2_000
+_LONGEST_TEXT = 256  # of what a device says about itself, and of its path
+_LARGEST_DATA = 4_096  # of its newest fact, of which the state shows numbers and short texts only
+_MOST_SHOWN = 50
 _STATED = ("serial", "mac", "label", "site", "address", "firmware", "hardware", "utc_offset_min")
 _AGREE_MS = 30_000
 _AGREE_PUSHES = 10
@@ -69,6 +74,9 @@ class Page:
     liveness: str | None = None  # what was last said about it: event.Liveness
     # Not in the book: after a restart these begin anew.
     doubt: Doubt = field(default_factory=Doubt)
+    # Measured against a clock of ours that nobody vouches for: good for as long as that goes on.
+    unsynced_offset_ms: int | None = None
+    unsynced_doubt: Doubt = field(default_factory=Doubt)
     told: Device | None = None  # what its last push said about it
 
 
@@ -77,6 +85,7 @@ class Book:
 
     def __init__(self, conn: sqlite3.Connection) -> None:
         self._conn = conn
+        self.signs = Signs(conn)
         self._pages: OrderedDict[str, Page] = OrderedDict()
         self._dirty: dict[str, Page] = {}
 
@@ -94,20 +103,37 @@ class Book:
             self._pages[device.id] = page
         return page
 
+    def known(self, device: str) -> Page | None:
+        """Find a device's page; None when it has none."""
+        row = self._pages.get(device) or self._conn.execute(statements.GET_DEVICE, (device,)).fetchone()
+        return None if row is None else self.page(Device(id=device, source=""), 0)
+
+    def touch(self, page: Page) -> None:
+        """Have a page written with the running transaction."""
+        self._dirty[page.id] = page
+
+    def knows(self, device: str) -> bool:
+        """Say whether a device has a page. One whose page the disk has damaged is still in the tallies."""
+        if device in self._pages:
+            return True
+        return any(self._conn.execute(query, (device,)).fetchone() for query in statements.KNOWS_DEVICE)
+
     def seen(self, page: Page, draft: Draft, path: str) -> None:
         """Note one accepted or repeated push of a device."""
+        self._dirty[page.id] = page
+        if draft.kind == Kind.LIVENESS or draft.our_end:
+            return  # our own word about it
         if page.told != draft.device:
             page.told = draft.device
             for name in _STATED:
                 stated = getattr(draft.device, name)
                 if stated is not None:
-                    setattr(page, name, stated)
-        page.path = path
+                    setattr(page, name, stated[:_LONGEST_TEXT] if isinstance(stated, str) else stated)
+        page.path = path[:_LONGEST_TEXT]
         # A letter that is read again came long ago; but what lies ahead of us was noted by a wrong clock of ours.
         if page.last_seen < draft.received or page.last_seen > clock.now_ms():
             page.last_seen = draft.received
         page.last_kind = draft.kind
-        self._dirty[page.id] = page
 
     def delayed(self, page: Page, draft: Draft) -> bool:
         """Say whether a push waited on its way, and keep the measure of the device's clock.
@@ -120,30 +146,33 @@ class Book:
         """
         if not draft.timed:
             return False
-        offset = draft.stated - draft.received
-        known = page.clock_offset_ms
-        if known is None:
-            # Without a time of transmission an old record may be a replay: it is late until others agree with it.
-            late = draft.sent is None and offset < -draft.late_limit
-            trusted = not late
+        if draft.flags & Flag.UNSYNCED:
+            known, doubt = page.unsynced_offset_ms, page.unsynced_doubt
+            page.unsynced_offset_ms, late = _measured(draft, known, doubt)
         else:
-            late = offset < known - draft.late_limit
-            trusted = known <= offset <= known + draft.late_limit
-        if trusted:
-            page.clock_offset_ms = offset
-            page.doubt.pushes = 0
-        elif page.doubt.agrees(offset, draft.received):
-            page.clock_offset_ms, late = offset, False
+            page.clock_offset_ms, late = _measured(draft, page.clock_offset_ms, page.doubt)
+            page.unsynced_offset_ms = None
         return late
+
+    def hear(self, page: Page, draft: Draft, *, late: bool) -> None:
+        """Note a sign of life; what is told later than it was sent is one too, but tells nothing of the rhythm."""
+        if draft.heard is None:
+            return
+        sign = self.signs.pushed(page.id, page.source, draft.heard, steady=draft.steady, live=not late)
+        sign.last_seen = page.last_seen
+        sign.counts = draft.counts or sign.counts
+        page.rhythm_ms = sign.rhythm_ms
+        if draft.steady and not late:
+            page.steady_at = draft.received
 
     def newest(self, page: Page, draft: Draft, *, late: bool) -> None:
         """Keep the newest fact: state never goes back to an older one."""
         if not draft.leads:
             return
         known = page.newest
-        if known is None or draft.time >= known or (not late and known > _horizon(page, draft)):
+        if known is None or draft.time >= known or (not late and _is_slip(known, page, draft)):
             page.newest = draft.time
-            page.newest_data = draft.data
+            page.newest_data = draft.data if len(draft.data) <= _LARGEST_DATA else _shown(draft.data)
 
     def write(self) -> None:
         """Write the pages that changed, inside the running transaction."""
@@ -170,12 +199,39 @@ class Book:
                 del self._pages[known]
 
 
-def _horizon(page: Page, draft: Draft) -> int:
-    """Say how new a fact can be at most: one beyond that was a slip of the clock and must not stand for years."""
-    return draft.received + max(page.clock_offset_ms or 0, 0) + draft.late_limit
+def _shown(data: str) -> str:
+    """Keep of a large fact what a state can show of it: the book holds many pages in memory."""
+    whole = json.loads(data).items()
+    short = ((name[:_LONGEST_TEXT], value) for name, value in whole if not isinstance(value, dict | list))
+    kept = [(name, value[:_LONGEST_TEXT] if isinstance(value, str) else value) for name, value in short]
+    return dumps(dict(kept[:_MOST_SHOWN]))
 
 
-_COLUMNS = tuple(column.name for column in fields(Page) if column.name not in ("doubt", "told"))
+def _measured(draft: Draft, known: int | None, doubt: Doubt) -> tuple[int | None, bool]:
+    """Give what is known of a device's clock after a push, and whether the push waited on its way."""
+    offset = draft.stated - draft.received
+    if known is None:
+        # Without a time of transmission an old record may be a replay: it is late until others agree with it.
+        late = draft.sent is None and offset < -draft.late_limit
+        trusted = not late
+    else:
+        late = offset < known - draft.late_limit
+        trusted = known <= offset <= known + draft.late_limit
+    if trusted:
+        doubt.pushes = 0
+        return offset, late
+    return (offset, False) if doubt.agrees(offset, draft.received) else (known, late)
+
+
+def _is_slip(newest: int, page: Page, draft: Draft) -> bool:
+    """Say whether the newest fact is newer than any can be: a slip of the clock that must not stand for years."""
+    if draft.flags & Flag.UNSYNCED:
+        return False  # our own clock is no measure
+    return newest > draft.received + max(page.clock_offset_ms or 0, 0) + draft.late_limit
+
+
+_FLEETING = {"doubt", "told", "unsynced_offset_ms", "unsynced_doubt"}
+_COLUMNS = tuple(column.name for column in fields(Page) if column.name not in _FLEETING)
 
 
 def _row(page: Page) -> dict[str, object]:

@@ -9,13 +9,18 @@ from functools import lru_cache
 from json.encoder import encode_basestring as quoted
 from typing import Final
 
+from gateway import clock
 from gateway.errors import Unreadable
 from gateway.event import Device, Event, Json, Kind, ZoneRule, tallies
+from gateway.outbox.coverage import Covered, covered
+from gateway.outbox.persons import FORGOTTEN
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _EXACT = 2**53  # up to here every JSON reader keeps a whole number exactly
+_OUR_WORD = frozenset({Kind.LIVENESS, Kind.OCCUPANCY})  # said by the gateway: no sign of life of anybody
+_LEADS_NOT = frozenset({Kind.HEARTBEAT, Kind.LIVENESS})
 
 
 class Flag:
@@ -52,6 +57,14 @@ class Draft:
     tallies: Mapping[str, int]
     data: str  # the part of the body that the device's state shows
     timed: bool  # the device stated a time; without one its clock cannot be told
+    over: int  # ms: when a counted window ended, else the time
+    object: str | None  # which of the device's counted objects this is about
+    place: str | None  # the zone that the configuration gives to this event
+    covered: Covered | None  # which minutes it tells about
+    heard: float | None  # steady seconds: the device was heard then; None for what it did not say just now
+    steady: bool  # it comes whether people pass or not
+    our_end: bool  # the gateway's own word that an alarm is over: the device was not seen by it
+    counts: str | None  # which kind of count it is
     leads: bool  # it may be shown as the newest: no sign of life, and no part of the people in another event
 
 
@@ -74,7 +87,7 @@ class Entry:
 
 def milliseconds(instant: datetime) -> int:
     """Express an aware datetime as whole milliseconds since 1970, rounded down."""
-    return (instant - _EPOCH) // _MS
+    return (instant - EPOCH) // _MS
 
 
 def rfc3339(ms: int) -> str:
@@ -107,14 +120,21 @@ class Drafting:
     late_after_ms: int = 300_000
     late_after_count_ms: int = 1_800_000
 
-    def draft(self, event: Event, received_at: datetime) -> Draft:
-        """Compute what the log keeps of an event, or raise `Unreadable` for what it could not give back."""
+    def draft(self, event: Event, received_at: datetime, *, unsynced: bool | None = None) -> Draft:
+        """Compute what the log keeps of an event, or raise `Unreadable` for what it could not give back.
+
+        What did not come just now has its own word on whether our clock could be believed when it did: ``unsynced``.
+        """
+        own = event.kind in _OUR_WORD or _is_our_end(event)
+        heard = None if own or unsynced is not None else clock.steady()
+        if unsynced is None:
+            unsynced = not clock.vouches(received_at)
         try:
-            return self._draft(event, milliseconds(received_at))
+            return self._draft(event, milliseconds(received_at), heard, Flag.UNSYNCED if unsynced else 0)
         except (ValueError, OverflowError) as error:
             raise Unreadable(f"the event cannot be kept: {error}") from error
 
-    def _draft(self, event: Event, received: int) -> Draft:
+    def _draft(self, event: Event, received: int, heard: float | None, flags: int) -> Draft:
         time = milliseconds(event.time)
         sent = None if event.sent_at is None else milliseconds(event.sent_at)
         over = time if event.end is None else milliseconds(event.end)
@@ -129,7 +149,8 @@ class Drafting:
         if event.repaired:
             body += '"repaired":true,'
         body += f'"zone_rule":"{event.zone_rule}","data":{data}}}'
-        personal = dumps(event.personal) if event.personal else None
+        forgotten = FORGOTTEN in event.personal
+        personal = dumps(event.personal) if event.personal and not forgotten else None
         added = dict(tallies(event.kind, event.data))
         _check(event, [body, personal], [event.revision, *added.values()])
         day_of(time, self.zone)  # a day that has no name is found here and not inside a transaction
@@ -143,16 +164,39 @@ class Drafting:
             sent=sent,
             stated=over if sent is None else sent,
             late_limit=limit,
-            flags=Flag.LATE if sent is not None and sent - over > limit else 0,
+            flags=flags
+            | (Flag.LATE if sent is not None and sent - over > limit else 0)
+            | (Flag.ERASED if forgotten else 0),
             repaired=event.repaired,
             body=body,
             personal=personal,
             zone=self.zone,
             tallies=added,
             data=data,
-            timed=event.zone_rule != ZoneRule.RECEIPT,
-            leads=event.kind != Kind.HEARTBEAT and event.data.get("view", "total") == "total",
+            timed=event.zone_rule != ZoneRule.RECEIPT and event.kind not in _OUR_WORD,
+            heard=heard,
+            steady=_is_steady(event),
+            our_end=_is_our_end(event),
+            counts=_named(event.data, "count") if event.kind == Kind.COUNT else None,
+            over=over,
+            object=_named(event.data, "object"),
+            place=_named(event.data, "zone"),
+            covered=covered(event.kind, event.data, time, over, timed=event.zone_rule != ZoneRule.RECEIPT),
+            leads=event.kind not in _LEADS_NOT and event.data.get("view", "total") == "total",
         )
+
+
+def _is_our_end(event: Event) -> bool:
+    """Say whether the gateway itself ended an alarm, because nothing more was said of it."""
+    return event.kind == Kind.ALARM and event.data.get("cleared_by") == "quiet"
+
+
+def _is_steady(event: Event) -> bool:
+    """Say whether a push like this one comes whether people pass or not, so that its absence tells something."""
+    if event.kind == Kind.COUNT:
+        return event.data.get("count") == "interval"
+    # A push of a real-time counter without a window comes when it likes.
+    return event.kind == Kind.HEARTBEAT and event.data.get("mode") != "real_time"
 
 
 def dumps(value: object) -> str:
@@ -180,9 +224,30 @@ def _check(event: Event, texts: Sequence[str | None], numbers: Sequence[int]) ->
         raise Unreadable("a number in it is too large to be kept exactly")
 
 
-def earlier_tallies(kind: str, body: str) -> dict[str, int]:
-    """Read what an entry of the log had added to its day."""
-    return dict(tallies(kind, json.loads(body)["data"]))
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What an entry of the log had said, as far as sums were made of it."""
+
+    tallies: Mapping[str, int]
+    object: str | None
+    place: str | None
+    data: Mapping[str, Json]
+    end: int | None  # ms
+    sent: int | None  # ms
+
+
+def earlier(kind: str, body: str) -> Earlier:
+    """Read what an entry of the log had added to its day, and where."""
+    fields = json.loads(body)
+    data = fields["data"]
+    instants = (fields.get(name) for name in ("end", "sent_at"))
+    end, sent = (milliseconds(datetime.fromisoformat(text)) if text else None for text in instants)
+    return Earlier(dict(tallies(kind, data)), _named(data, "object"), _named(data, "zone"), data, end, sent)
+
+
+def _named(data: Mapping[str, Json], name: str) -> str | None:
+    value = data.get(name)
+    return None if value is None else str(value)
 
 
 def same_statement(one: str, other: str) -> bool:
@@ -191,7 +256,10 @@ def same_statement(one: str, other: str) -> bool:
 
 
 def _stated(body: str) -> dict[str, Json]:
-    return {name: value for name, value in json.loads(body).items() if name not in ("sent_at", "repaired")}
+    body_fields = json.loads(body)
+    for name in ("picture", "picture_sha256"):  # what became of it here is no word of the device
+        body_fields["data"].pop(name, None)
+    return {name: value for name, value in body_fields.items() if name not in ("sent_at", "repaired")}
 
 
 def site_zone(name: str | None) -> tzinfo:

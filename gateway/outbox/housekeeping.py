@@ -6,7 +6,7 @@ import sqlite3
 
 from gateway import clock
 from gateway.errors import StoreUnavailable
-from gateway.outbox import retention
+from gateway.outbox import history, retention, undated
 from gateway.outbox.retention import Removed, Retained
 from gateway.outbox.store import Outbox
 
@@ -21,6 +21,8 @@ class Housekeeper:
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
+        self._dated = False  # what came in while nobody knew the time has got a date by which it ages
+        self._days_at = 0  # when days were removed last, in ms
         self.removed_settled = 0
         self.removed_owed = 0  # no sink will get these; each sink's account says how many of them it misses
 
@@ -39,18 +41,34 @@ class Housekeeper:
 
     async def tidy(self) -> None:
         """Do one round."""
+        if clock.trusted():
+            await self._remove_old()
+        else:
+            self._dated = False  # by a clock that may be wrong nothing is old
+        await self._make_room()
+
+    async def _remove_old(self) -> None:
         now = clock.now_ms()
+        if not 0 <= now - self._days_at < _DAY_MS:
+            await self._outbox.write(lambda conn: history.remove_old_days(conn, clock.now()))
+            self._days_at = now
         cutoff = now - int(self._outbox.settings.keep_days * _DAY_MS)
+        if not self._dated:
+            await self._outbox.write(lambda conn: undated.date(conn, now, cutoff))
+            self._dated = True
 
         def old(conn: sqlite3.Connection, retained: Retained) -> Removed:
             return retention.remove_old(
-                conn, settled_up_to=retained.settled_up_to, received_before=cutoff, now=now
+                conn,
+                settled_up_to=retained.settled_up_to,
+                received_before=cutoff,
+                now=now,
+                unsynced_up_to=undated.older_than(conn, cutoff),
             )
 
         while (rows := (await self._outbox.remove(old)).rows) == retention.STEP_ROWS:
             self.removed_settled += rows
         self.removed_settled += rows
-        await self._make_room()
 
     async def _make_room(self) -> None:
         """Remove step by step until there is room again. A full disk is not helped: pages stay the store's."""

@@ -7,10 +7,10 @@ never pushes out somebody else's; events that a sink rejected are never removed 
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from gateway.outbox import statements
-from gateway.outbox.entry import Entry, dumps
+from gateway.outbox.entry import Entry, Flag, dumps
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ class Body:
 
 
 _COLUMNS = "number, stage, sink, sender, reason, received, retry, head, body"
+_ERASED = "SELECT flags, body FROM events WHERE seq = ? AND flags & ?"
 _BODIES = "FROM letters WHERE stage IN ('parse', 'adopt')"  # the other letters hold events, not bodies
 
 
@@ -73,6 +74,9 @@ def add_body(conn: sqlite3.Connection, letter: Body, bounds: Bounds) -> int:
 
 def add_rejected(conn: sqlite3.Connection, sink: str, entry: Entry, reason: str, received: int) -> None:
     """Keep an event that a sink will never take, with all it needs to be sent again."""
+    erased = conn.execute(_ERASED, (entry.seq, Flag.ERASED)).fetchone()
+    if erased is not None:  # the person in it was removed while it was on its way
+        entry = replace(entry, flags=erased[0], body=erased[1], personal=None)
     conn.execute(
         statements.ADD_LETTER, ("deliver", sink, entry.device, reason, received, dumps(asdict(entry)), b"")
     )

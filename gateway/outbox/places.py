@@ -8,10 +8,11 @@ whatever way they took.
 import asyncio
 import itertools
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.outbox import positions
+from gateway.outbox import accounts, positions
 from gateway.outbox.positions import Position
 from gateway.outbox.reading import Survey
 from gateway.outbox.retention import Retained
@@ -57,7 +58,9 @@ class Places:
 
     def note(self, position: Position) -> Note:
         """Take a snapshot."""
-        return Note(next(self._numbers), position.copy())
+        number = next(self._numbers)
+        position.seal(number)
+        return Note(number, position.copy())
 
     def settle(self, position: Position) -> None:
         """Have a place on disk soon."""
@@ -77,6 +80,9 @@ class Places:
     def committed(self, expired: dict[str, int]) -> None:
         """Note that the transaction is on disk; ``expired`` are the accounts that a removal changed."""
         self._saved.update(self._saving)
+        for sink, number in self._saving.items():
+            if sink in self._live:
+                self._live[sink].on_disk(number)
         self._saving.clear()
         for sink, note in list(self._waiting.items()):
             if note.number <= self._saved.get(sink, 0):
@@ -106,8 +112,11 @@ class Places:
     def save(self, conn: sqlite3.Connection, note: Note) -> None:
         """Write a snapshot, unless a newer one is there."""
         sink = note.position.name
-        if note.number > max(self._saving.get(sink, 0), self._saved.get(sink, 0)):
+        known = max(self._saving.get(sink, 0), self._saved.get(sink, 0))
+        if note.number > known:
             positions.save(conn, note.position)
+            # Each batch once: what an older note has put there, in this transaction or before, stays away.
+            accounts.move(conn, sink, [moves for number, moves in note.position.sealed if number > known])
             self._saving[sink] = note.number
 
     def save_waiting(self, conn: sqlite3.Connection) -> None:
@@ -120,10 +129,16 @@ class Places:
         waiting = self._waiting.get(sink)
         if waiting is not None:
             self.save(conn, waiting)
-        if survey.after is None:
-            return positions.enlist(conn, sink, after=head, owed=0, head=head)
-        owed = survey.count + head - survey.head
-        return positions.enlist(conn, sink, after=survey.after, owed=owed, head=head)
+        known = positions.load(conn, sink)
+        if known is not None:
+            return known
+        owed: Counter[str] = Counter()
+        if survey.after is not None:
+            owed.update(survey.owed)
+            owed.update(accounts.count(conn, survey.head, head))
+        accounts.begin(conn, sink, owed)
+        after = head if survey.after is None else survey.after
+        return positions.enlist(conn, sink, after=after, owed=owed.total(), head=head)
 
     def rolled_back(self) -> None:
         """Forget what the transaction would have written."""

@@ -6,7 +6,8 @@ half-open at the front like the cursor: (first, last] is owed.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.outbox import statements
@@ -15,6 +16,10 @@ from gateway.outbox import statements
 MAX_ARREARS = 16
 # So many ranges may be asked for again at one time.
 MAX_REPLAYS = 16
+
+
+# What a batch settled: device: (delivered, lettered).
+Moves = Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +47,45 @@ class Position:
     retry_at: int = 0
     stopped: str | None = None
     arrears: list[Arrears] = field(default_factory=list)
+    # What was settled of each device: since the last note, and in notes that are not known to be on disk.
+    taken: Counter[str] = field(default_factory=Counter, compare=False)
+    refused: Counter[str] = field(default_factory=Counter, compare=False)
+    sealed: list[tuple[int, Moves]] = field(default_factory=list, compare=False)
 
     def copy(self) -> "Position":
         """Give a snapshot that later changes do not reach."""
-        return replace(self, arrears=list(self.arrears))
+        return replace(
+            self,
+            arrears=list(self.arrears),
+            taken=self.taken.copy(),
+            refused=self.refused.copy(),
+            sealed=list(self.sealed),
+        )
+
+    def settle(self, delivered: Iterable[str], lettered: Iterable[str] = ()) -> None:
+        """Account for events by the devices that they are of: the far end took them, or refused them for good."""
+        taken, refused = Counter(delivered), Counter(lettered)
+        self.delivered += taken.total()
+        self.lettered += refused.total()
+        self.taken.update(taken)
+        self.refused.update(refused)
+
+    def answer_letter(self, device: str) -> None:
+        """Account for an event that was refused once and has been taken now."""
+        self.settle([device])
+        self.lettered -= 1
+        self.refused[device] -= 1
+
+    def seal(self, number: int) -> None:
+        """Put what was settled under the number of a note, which is written to the disk once."""
+        if self.taken or self.refused:
+            devices = {**self.taken, **self.refused}
+            self.sealed.append((number, {d: (self.taken[d], self.refused[d]) for d in devices}))
+            self.taken, self.refused = Counter(), Counter()
+
+    def on_disk(self, number: int) -> None:
+        """Forget what the notes up to this one have put on disk."""
+        self.sealed = [batch for batch in self.sealed if batch[0] > number]
 
     def waiting(self, head: int) -> int:
         """Count what is owed and not settled, from the counters: no scan of the log."""

@@ -1,9 +1,10 @@
 """Read the store without disturbing the writer: for forwarders, and for commands when the daemon is down."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ from gateway.outbox.damage import StoreDamaged, is_damage
 from gateway.outbox.entry import Entry
 from gateway.outbox.letters import Letter
 from gateway.outbox.positions import Position
+from gateway.outbox.zoning import SOURCE
 
 T = TypeVar("T")
 
@@ -101,7 +103,7 @@ class Survey:
 
     after: int | None  # None: nothing, it begins with what comes next
     head: int = 0
-    count: int = 0
+    owed: Mapping[str, int] = field(default_factory=dict)  # by device
 
 
 def survey(path: Path, sink: str, from_now: bool) -> Survey:
@@ -112,7 +114,7 @@ def survey(path: Path, sink: str, from_now: bool) -> Survey:
         last = opening.last_number(conn)
         oldest = conn.execute(statements.FIRST_SEQ).fetchone()[0]
         after = last if oldest is None else oldest - 1
-        return Survey(after, last, _count(conn, after, last))
+        return Survey(after, last, _count_devices(conn, after, last))
 
 
 def count_owed(conn: sqlite3.Connection, position: Position, last: int) -> int:
@@ -135,13 +137,36 @@ def _count(conn: sqlite3.Connection, first: int, last: int) -> int:
     return total
 
 
+def _count_devices(conn: sqlite3.Connection, first: int, last: int) -> Counter[str]:
+    """Count a range by device, piece by piece as above."""
+    total: Counter[str] = Counter()
+    while first < last:
+        piece = conn.execute(
+            "SELECT device, count(*), max(seq) FROM (SELECT seq, device FROM events WHERE seq > ? AND seq <= ?"
+            " ORDER BY seq LIMIT ?) GROUP BY device",
+            (first, last, _COUNT_ROWS),
+        ).fetchall()
+        total.update({device: count for device, count, _ in piece})
+        first = max((seq for *_, seq in piece), default=last)
+    return total
+
+
+def newest_receipt(conn: sqlite3.Connection) -> int | None:
+    """Give the last instant that the store knows, in ms: it was at least as late as that."""
+    row = conn.execute("SELECT received FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+    row = row or conn.execute("SELECT max(last_seen) FROM devices").fetchone()
+    return None if row is None else row[0]
+
+
 def devices(conn: sqlite3.Connection, device: str | None = None) -> list[dict[str, object]]:
     """Read the book of devices, the most recently seen first; or one, by its id, or else by serial or label."""
     if device is None:
-        return _pages(conn, "SELECT * FROM devices ORDER BY last_seen DESC")
-    return _pages(conn, statements.GET_DEVICE, device) or _pages(
-        conn, "SELECT * FROM devices WHERE serial = ?1 OR label = ?1 ORDER BY last_seen DESC", device
-    )
+        pages = _pages(conn, "SELECT * FROM devices ORDER BY last_seen DESC")
+    else:
+        pages = _pages(conn, statements.GET_DEVICE, device) or _pages(
+            conn, "SELECT * FROM devices WHERE serial = ?1 OR label = ?1 ORDER BY last_seen DESC", device
+        )
+    return [page for page in pages if page["source"] != SOURCE]  # zones have pages too, and are no devices
 
 
 def _pages(conn: sqlite3.Connection, query: str, *values: str) -> list[dict[str, object]]:
@@ -160,12 +185,12 @@ def day_tallies(conn: sqlite3.Connection, device: str, day: str) -> dict[str, in
 
 
 def lifetime_tallies(conn: sqlite3.Connection, device: str) -> dict[str, int]:
-    """Read what one device counted since the store began."""
-    return dict(
-        conn.execute(
-            "SELECT measure, sum(amount) FROM tallies WHERE device = ? GROUP BY measure", (device,)
-        ).fetchall()
-    )
+    """Read what one device or zone counted since the store began; it never falls.
+
+    A correction changes its own day. Where it takes something away, the sum of all days is lower for a while
+    than what was shown before; then that is shown until the counts have caught up.
+    """
+    return dict(conn.execute("SELECT measure, high FROM lifetimes WHERE device = ?", (device,)).fetchall())
 
 
 def known_at(conn: sqlite3.Connection, source: str, address: str) -> str | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.outbox import connection, schema, statements
+from gateway.outbox import accounts, connection, schema, statements
 from gateway.outbox.damage import READ_ERRORS
 from gateway.outbox.holes import Reading, walk
 from gateway.outbox.positions import all_names, load
@@ -23,6 +23,7 @@ Row = tuple[Any, ...]
 _CHUNK_ROWS = 5_000
 _SMALLEST_ROW_BYTES = 64
 _EXACT = 2**53
+_HOUR_BITS = 2**60
 _MARKS = ",".join("?" * len(statements.ENTRY_COLUMNS.split(",")))
 _KEEP_EVENT = f"INSERT OR IGNORE INTO events ({statements.ENTRY_COLUMNS}) VALUES ({_MARKS})"
 _KEYS = {
@@ -30,8 +31,10 @@ _KEYS = {
     "meta": ("key",),
     "accounts": ("sink", "device"),
     "polls": ("name",),
+    "verdicts": ("name",),
     "coverage": ("device", "hour"),
     "zones": ("name",),
+    "lifetimes": ("device", "measure"),
 }
 
 
@@ -69,6 +72,7 @@ class Rescue:
         self._copy_events(old)
         with self._transaction():
             lost = self._settle_accounts(books_whole=whole["devices"] and whole["meta"])
+            self._settle_devices(whole=whole["devices"] and whole["accounts"])
         events = self._number("SELECT count(*) FROM events")
         return Report(events, lost, places_lost=not (whole["sinks"] and whole["arrears"]))
 
@@ -122,6 +126,13 @@ class Rescue:
             elif missing < 0:  # the row of the sink was older than the log
                 self._fresh.execute("UPDATE sinks SET since = since + ? WHERE name = ?", (missing, name))
         return worst
+
+    def _settle_devices(self, *, whole: bool) -> None:
+        """Have the accounts of the devices add up to those of the sinks."""
+        for name in all_names(self._fresh):
+            position = load(self._fresh, name)
+            if position is not None:
+                accounts.reconcile(self._fresh, position, whole=whole)
 
     def _head(self, *, books_whole: bool) -> int:
         """Find the last number given out: in what is left of the log, and in all that has counted along."""
@@ -182,7 +193,8 @@ def _open(path: Path) -> sqlite3.Connection | None:
 def _believable(table: str, row: Row) -> bool:
     """Say whether a row can be what was written; types are the tables' own business."""
     numbers = [value for value in row if isinstance(value, int)]
-    if not all(-_EXACT < number < _EXACT for number in numbers):
+    low, high = (-1, _HOUR_BITS) if table == "coverage" else (-_EXACT, _EXACT)
+    if not all(low < number < high for number in numbers):
         return False
     match table, row:
         case "events", (int(seq), _, int(revision), *_, body, personal):

@@ -11,7 +11,8 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gateway.outbox import statements
+from gateway.outbox import accounts, statements
+from gateway.outbox.entry import Flag
 
 STEP_ROWS = 2_000
 _END = 2**62
@@ -44,21 +45,24 @@ class Removed:
 
 
 def remove_old(
-    conn: sqlite3.Connection, *, settled_up_to: int, received_before: int, now: int, limit: int = STEP_ROWS
+    conn: sqlite3.Connection,
+    *,
+    settled_up_to: int,
+    received_before: int,
+    now: int,
+    unsynced_up_to: int = 0,
+    limit: int = STEP_ROWS,
 ) -> Removed:
     """Remove entries that every sink has had and that are older than the keep-time.
 
+    What came in while nobody knew the time has no age of its own: it goes up to ``unsynced_up_to``.
     Entries that came "in the future" came while our clock was wrong; they do not stand in the way of the
     others. When even the newest did, it is wrong now: then age says nothing.
     """
-    last = conn.execute("SELECT received FROM events ORDER BY seq DESC LIMIT 1").fetchone()
-    if last is None or last[0] > now:
+    last = conn.execute("SELECT received, flags FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+    if last is None or (last[0] > now and not last[1] & Flag.UNSYNCED):
         return Removed()
-    rows = conn.execute(
-        "SELECT seq FROM (SELECT seq, received FROM events WHERE seq <= ? AND received <= ? ORDER BY seq LIMIT ?)"
-        " WHERE received < ?",
-        (settled_up_to, now, limit, received_before),
-    ).fetchall()
+    rows = conn.execute(_OLD, (settled_up_to, now, limit, received_before, unsynced_up_to)).fetchall()
     return _remove(conn, [row[0] for row in rows])
 
 
@@ -105,6 +109,7 @@ def _remove(conn: sqlite3.Connection, seqs: list[int]) -> Removed:
     conn.execute("CREATE TEMP TABLE IF NOT EXISTS going (seq INTEGER PRIMARY KEY)")
     conn.execute("DELETE FROM going")
     conn.executemany("INSERT INTO going VALUES (?)", [(seq,) for seq in seqs])
+    accounts.expire(conn)
     conn.execute(_EXPIRE)
     conn.execute(_PRUNE)
     conn.execute(_ORPHAN)
@@ -112,6 +117,10 @@ def _remove(conn: sqlite3.Connection, seqs: list[int]) -> Removed:
     return Removed(int(removed), seqs[-1])
 
 
+_OLD = (
+    "SELECT seq FROM (SELECT seq, received, flags FROM events WHERE seq <= ?1 AND (received <= ?2 OR flags & 16)"
+    " ORDER BY seq LIMIT ?3) WHERE CASE WHEN flags & 16 THEN seq <= ?5 ELSE received < ?4 END"
+)
 _EXPIRE = (
     "UPDATE sinks SET expired = expired + (SELECT count(*) FROM going WHERE seq > sinks.cursor OR EXISTS"
     " (SELECT 1 FROM arrears a WHERE a.sink = sinks.name AND NOT a.replay AND seq > a.first AND seq <= a.last))"

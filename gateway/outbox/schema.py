@@ -7,13 +7,15 @@ with an up-to-date store does not need.
 import sqlite3
 from typing import TYPE_CHECKING
 
+from gateway.outbox import accounts
+
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
 VERSION = 2
 TABLES = (
     *("events", "sinks", "arrears", "letters", "devices", "tallies", "meta"),
-    *("accounts", "polls", "held", "coverage", "zones", "pictures"),
+    *("accounts", "polls", "held", "verdicts", "coverage", "zones", "lifetimes", "pictures"),
 )
 NAMES = {
     *TABLES,
@@ -22,6 +24,7 @@ NAMES = {
     "letters_to_retry",
     "held_by_device",
     "pictures_by_person",
+    "pictures_by_file",
 }
 
 
@@ -163,38 +166,47 @@ def _truth(db: "Database") -> None:
         " delivered INTEGER NOT NULL, lettered INTEGER NOT NULL, expired INTEGER NOT NULL, lost INTEGER NOT NULL,"
         " PRIMARY KEY (sink, device)) STRICT, WITHOUT ROWID"
     )
+    accounts.reconstruct(db.conn)
     # How far each poll has got; moves in the transaction of the events that it brought.
     db.conn.execute(
         "CREATE TABLE polls (name TEXT PRIMARY KEY, cursor TEXT NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID"
     )
-    # Parsed pushes of devices that nobody has adopted yet; no sink sees them.
-    db.table("held").create(
-        {
-            "number": int,
-            "device": str,
-            "source": str,
-            "address": str,
-            "path": str,
-            "received": int,  # ms since 1970
-            "unsynced": int,  # 1: the gateway's clock could not be believed then
-            "events": str,  # JSON list: `event.as_json`
-        },
-        pk="number",
-        not_null={"device", "source", "address", "path", "received", "unsynced", "events"},
-        strict=True,
-    )
-    db.table("held").create_index(["device"], index_name="held_by_device")
-    # Which minutes of which UTC hour a device has told about, as 60 bits: bit 0 is the first minute.
+    # What devices that nobody has adopted yet have said; no sink sees it. `push` is the first number of the push that
+    # an event came with, `mark` tells statements apart: a resend has the same. Numbers are never given out twice.
     db.conn.execute(
-        "CREATE TABLE coverage (device TEXT NOT NULL, hour INTEGER NOT NULL, minutes INTEGER NOT NULL,"
+        "CREATE TABLE held (number INTEGER PRIMARY KEY AUTOINCREMENT, push INTEGER NOT NULL, device TEXT NOT NULL,"
+        " source TEXT NOT NULL, introducer TEXT NOT NULL, address TEXT NOT NULL, path TEXT NOT NULL,"
+        " received INTEGER NOT NULL, unsynced INTEGER NOT NULL, mark TEXT NOT NULL, bytes INTEGER NOT NULL,"
+        " event TEXT NOT NULL) STRICT"  # JSON object: `held.as_json`
+    )
+    db.conn.execute("CREATE UNIQUE INDEX held_by_device ON held (device, mark)")
+    # What was decided about a device, or about an address: who was taken up by itself, who is ignored.
+    db.conn.execute(
+        "CREATE TABLE verdicts (name TEXT PRIMARY KEY, verdict TEXT NOT NULL, introducer TEXT NOT NULL,"
+        " at INTEGER NOT NULL) STRICT, WITHOUT ROWID"
+    )
+    # Which minutes of which UTC hour a device has told about, as 60 bits each: bit 0 is the first minute.
+    db.conn.execute(
+        "CREATE TABLE coverage (device TEXT NOT NULL, hour INTEGER NOT NULL,"
+        " minutes INTEGER NOT NULL, live INTEGER NOT NULL, beats INTEGER NOT NULL,"  # `coverage.py` says of what
         " PRIMARY KEY (device, hour)) STRICT, WITHOUT ROWID"
     )
-    # The occupancy of each zone. Windows from `next_reset` on wait in the `ahead` columns until then.
+    # The occupancy of each zone. Windows from `next_reset` on wait in `ahead` until then.
     db.conn.execute(
         "CREATE TABLE zones (name TEXT PRIMARY KEY, since INTEGER NOT NULL, next_reset INTEGER NOT NULL,"
-        " base INTEGER NOT NULL, enters INTEGER NOT NULL, exits INTEGER NOT NULL,"
-        " ahead_enters INTEGER NOT NULL, ahead_exits INTEGER NOT NULL,"
-        " drift INTEGER, drift_at INTEGER, crowded INTEGER NOT NULL) STRICT, WITHOUT ROWID"
+        " base INTEGER NOT NULL, enters INTEGER NOT NULL, exits INTEGER NOT NULL, ahead TEXT NOT NULL,"
+        " origin TEXT NOT NULL, counted INTEGER NOT NULL, drift INTEGER, drift_at INTEGER,"
+        " crowded INTEGER NOT NULL) STRICT, WITHOUT ROWID"
+    )
+    # What each device and zone has counted since the store began; days may leave `tallies` after some time.
+    db.conn.execute(
+        "CREATE TABLE lifetimes (device TEXT NOT NULL, measure TEXT NOT NULL, amount INTEGER NOT NULL,"
+        " high INTEGER NOT NULL,"  # the most that it was: a correction does not lower what is shown
+        " PRIMARY KEY (device, measure)) STRICT, WITHOUT ROWID"
+    )
+    db.conn.execute(
+        "INSERT INTO lifetimes SELECT device, measure, sum(amount), max(sum(amount), 0) FROM tallies"
+        " GROUP BY device, measure"
     )
     # Pictures that the owner asked to keep; the files lie beside the store.
     db.table("pictures").create(
@@ -202,12 +214,14 @@ def _truth(db: "Database") -> None:
             "hash": str,  # SHA-256 of the file, its name
             "event": str,  # id of the event that refers to it
             "device": str,
-            "person": str,  # user id, for erasure; NULL when nobody was named
-            "taken": int,  # ms since 1970
+            "person": str,  # mark of the person, for erasure; NULL when nobody was named
+            "received": int,  # ms since 1970, by the gateway's clock: the age of the picture
+            "unsynced": int,  # 1: that clock could not be believed then
             "bytes": int,
         },
         pk=("event", "hash"),
-        not_null={"device", "taken", "bytes"},
+        not_null={"device", "received", "unsynced", "bytes"},
         strict=True,
     )
     db.table("pictures").create_index(["person"], index_name="pictures_by_person")
+    db.table("pictures").create_index(["hash"], index_name="pictures_by_file")

@@ -1,7 +1,7 @@
 """The hot statements of the store, in one place and in plain SQL: a row through here costs 3 µs, not 30."""
 
 NEWEST_OF_ID = (
-    "SELECT revision, flags, kind, device, time, body FROM events WHERE id = ? ORDER BY revision DESC LIMIT 1"
+    "SELECT revision, flags, kind, device, time, body, seq FROM events WHERE id = ? ORDER BY revision DESC LIMIT 1"
 )
 ONE_REVISION = "SELECT body, personal, flags FROM events WHERE id = ? AND revision = ?"
 INSERT_EVENT = (
@@ -11,6 +11,12 @@ INSERT_EVENT = (
 MOVE_TALLY = (
     "INSERT INTO tallies (device, day, measure, amount) VALUES (?, ?, ?, ?)"
     " ON CONFLICT (device, day, measure) DO UPDATE SET amount = amount + excluded.amount"
+)
+# Since the store began, whatever day it was; `high` is the most that it ever was.
+MOVE_LIFETIME = (
+    "INSERT INTO lifetimes (device, measure, amount, high) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (device, measure) DO UPDATE SET amount = amount + excluded.amount,"
+    " high = max(high, amount + excluded.amount)"
 )
 
 ENTRY_COLUMNS = "seq, id, revision, kind, device, device_seq, time, received, flags, body, personal"
@@ -27,6 +33,7 @@ OLDEST_HEARTBEATS = (
 )
 
 GET_DEVICE = "SELECT * FROM devices WHERE id = ?"
+KNOWS_DEVICE = ("SELECT 1 FROM devices WHERE id = ?", "SELECT 1 FROM tallies WHERE device = ? LIMIT 1")
 PUT_DEVICE = (
     "INSERT INTO devices (id, source, serial, mac, label, site, address, path, firmware, hardware, utc_offset_min,"
     " clock_offset_ms, first_seen, last_seen, last_kind, events, duplicates, repaired, newest, newest_data, pruned,"

@@ -18,18 +18,27 @@ from anyio import to_thread
 
 from gateway import clock
 from gateway.errors import StoreUnavailable
-from gateway.event import Event
-from gateway.outbox import connection, damage, letters, opening, polls, reading, salvage
+from gateway.event import Event, Json
+from gateway.outbox import connection, damage, letters, opening, pictures, polls, reading, salvage
+from gateway.outbox.admission import Admission
+from gateway.outbox.adopting import Settled, settle
+from gateway.outbox.ages import Ages
 from gateway.outbox.appending import Appended, Appender
 from gateway.outbox.devices import Book
-from gateway.outbox.entry import Entry, milliseconds
+from gateway.outbox.entry import Entry, Flag, milliseconds
+from gateway.outbox.held import Push
+from gateway.outbox.lifelines import Verdict, enter
+from gateway.outbox.pictures import Picture
 from gateway.outbox.places import Places
 from gateway.outbox.polls import PollCursor
 from gateway.outbox.positions import Position
+from gateway.outbox.recent import Recent
 from gateway.outbox.retention import Removed, Retained
 from gateway.outbox.room import Room
 from gateway.outbox.settings import Settings
+from gateway.outbox.signs import Signs
 from gateway.outbox.space import Space
+from gateway.outbox.strangers import Admitted, Caller
 from gateway.outbox.tail import Tail
 from gateway.outbox.writer import Writer
 
@@ -55,7 +64,10 @@ class Outbox:
         self._opened = opened
         self._conn = opened.conn
         self._book = Book(opened.conn)
-        self._appender = Appender(opened.conn, self._book, opened.head)
+        self._appender = Appender(opened.conn, self._book, opened.head, lambda: self.settings)
+        self._admission = Admission(opened.conn, self._book)
+        self._due = asyncio.Event()
+        self.lobby = self._admission.lobby()  # what waits to be adopted
         self._skipped = opened.skipped
         self._writer = Writer(
             opened.conn,
@@ -68,10 +80,12 @@ class Outbox:
         self._removal = _Removal()
         self._removals = 0  # steps of retention that removed something, rolled back or not
         self._tail = Tail()
+        self._ages = Ages(opened.head)
         self._followers: list[Callable[[], None]] = []
         self._room = Room(opened.gauge)
         self._room.look(settings)
         self.head = self._appender.head
+        self.key = bytes.fromhex(reading.meta(opened.conn, "pseudonym_key") or "")  # what marks are made with
         self.letters_removed = 0
 
     @classmethod
@@ -117,20 +131,42 @@ class Outbox:
         path: str = "",
         *,
         cursor: PollCursor | None = None,
+        shown: Sequence[Picture] = (),
+        caller: Caller | None = None,
+        unsynced: bool | None = None,
     ) -> Appended:
-        """Put events on disk, and the place of the poll that brought them; return how many were new.
+        """Put events on disk, with the place of the poll that brought them and the rows of pictures ``shown`` in them.
+
+        What came in earlier says by ``unsynced`` whether our clock could be believed then; it is no sign of life.
+        With a ``caller`` nobody has vouched for the devices in them: those that are not adopted are held.
 
         Raises `StoreFull` or `StoreUnavailable`: then nothing of them is on disk. Raises `Unreadable`
         for events that could not be given back as they are.
         """
         self._room.demand(self.settings)
-        drafts = [self.settings.drafting.draft(event, received_at) for event in events]
-        if cursor is None:
+        drafting = self.settings.drafting
+        drafts = [drafting.draft(event, received_at, unsynced=unsynced) for event in events]
+        if cursor is None and not shown and caller is None:
             return await self._writer.submit(lambda _conn: self._appender.append(drafts, path))
+        received = milliseconds(received_at)
+        if unsynced is None:
+            unsynced = not clock.vouches(received_at)
 
         def work(conn: sqlite3.Connection) -> Appended:
-            polls.save(conn, cursor, milliseconds(received_at))
-            return self._appender.append(drafts, path)
+            admitted = Admitted(drafts)
+            if caller is not None:
+                doubted = any(draft.flags & Flag.UNSYNCED for draft in drafts)
+                push = Push(caller.introducer, caller.address, path, received, doubted)
+                admitted = self._admission.admit(self.settings.admission, caller, events, drafts, push)
+            if cursor is not None:
+                polls.save(conn, cursor, received)
+            appended = self._appender.append(admitted.drafts, path)
+            if len(admitted.drafts) == len(drafts):
+                pictures.add(conn, shown, received, unsynced=unsynced)  # of what is held none is kept
+                return appended
+            repeated = appended.duplicates + admitted.repeated
+            held, ignored = admitted.held, admitted.ignored
+            return Appended(appended.new, repeated, appended.first_seq, held, ignored, apart=True)
 
         return await self._writer.submit(work)
 
@@ -150,6 +186,81 @@ class Outbox:
         bounds = self.settings.letters
         self.letters_removed += await self.write(lambda conn: letters.add_body(conn, letter, bounds))
 
+    # Liveness
+
+    @property
+    def signs(self) -> Signs:
+        """When each device was heard, and how regularly."""
+        return self._book.signs
+
+    async def enter(self, verdicts: Sequence[Verdict]) -> list[str | None]:
+        """Say what became of devices, in the log and in the book; give what the book says of each then."""
+        now = clock.now()
+
+        def work(_conn: sqlite3.Connection) -> list[str | None]:
+            drafting = self.settings.drafting
+            return [enter(self._appender, self._book, drafting, verdict, now) for verdict in verdicts]
+
+        return await self.write(work)
+
+    # Zones
+
+    @property
+    def sums(self) -> Recent:
+        """The sums of the last hour."""
+        return self._appender.recent
+
+    async def remember(self) -> None:
+        """Read the last hours from the log, so that their sums are known."""
+        await to_thread.run_sync(self.sums.rebuild, self.path)
+        self.sums.ready.set()
+
+    @property
+    def next_reset(self) -> int | None:
+        """When the next zone is due to be reset, in ms; None when none ever is."""
+        return self._appender.occupancy.next_reset
+
+    async def look_at_zones(self) -> None:
+        """Reset the zones that are due, and take over the configured ones if they are new."""
+        await self.write(lambda _conn: None)
+
+    async def set_occupancy(self, zone: str, people: int | None) -> Mapping[str, Json]:
+        """Say how many people are in a zone now, None to reset it; give what the log says about it."""
+        return await self.write(lambda _conn: self._appender.set_occupancy(zone, people))
+
+    # Devices that nobody has adopted yet
+
+    @property
+    def due(self) -> asyncio.Event:
+        """Set when something is held of a device that is known by now."""
+        return self._due
+
+    async def settle_held(self, prepare: Callable[[Event], Event]) -> Settled | None:
+        """Put a piece of what need not wait any longer into the log; None when there is nothing of that."""
+        self._room.demand(self.settings)
+
+        def work(conn: sqlite3.Connection) -> Settled | None:
+            device = min(self._admission.due, default=None)
+            if device is None:
+                return None
+            drafting, bounds = self.settings.drafting, self.settings.letters
+            return settle(conn, self._admission, self._appender, drafting, prepare, bounds, device)
+
+        return await self.write(work)
+
+    async def decide(self, work: Callable[[Admission], T]) -> T:
+        """Have a person's decision about devices carried out in the next transaction."""
+        return await self.write(lambda _conn: work(self._admission))
+
+    async def put_window(self, seconds: float) -> None:
+        """Take unknown devices up for so long from now; 0 ends it."""
+        await self.write(lambda conn: self._admission.window.put(conn, seconds))
+
+    @property
+    def window_left_s(self) -> float:
+        """For how long unknown devices are still taken up because a person said so."""
+        return self._admission.window.left_s
+
     # Following the log
 
     def follow(self, wake: Callable[[], None]) -> None:
@@ -159,6 +270,10 @@ class Outbox:
     def unfollow(self, wake: Callable[[], None]) -> None:
         """Stop calling ``wake``."""
         self._followers.remove(wake)
+
+    def waited_s(self, seq: int) -> float | None:
+        """Say how long ago an entry came, by the steady clock; None when that was before the start."""
+        return self._ages.waited_s(seq)
 
     def recent(self, after: int, limit: int) -> Sequence[Entry] | None:
         """Give the entries after a place from memory; None when they are not all there any more."""
@@ -193,6 +308,7 @@ class Outbox:
     ) -> Position | None:
         if removals != self._removals:
             return None  # what was counted has changed meanwhile
+        self._book.write()  # the account of each device begins at its counter
         return self._places.enlist(conn, sink, owed, self._appender.head)
 
     def dismiss(self, sink: str) -> None:
@@ -243,6 +359,26 @@ class Outbox:
             return removed
 
         return await self.write(work)
+
+    async def amend(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run work that changes entries of the log, in the next transaction; nothing in memory shows them as they were."""
+
+        def done(conn: sqlite3.Connection) -> T:
+            self._book.write()
+            result = work(conn)
+            self._book.forget()
+            self._removal.up_to = self._appender.head  # the tail is read from the disk again
+            return result
+
+        return await self.write(done)
+
+    async def compact(self) -> None:
+        """Write the file anew without the remains of what was removed, and empty the WAL; nobody is served meanwhile."""
+        await self._writer.alone(connection.compact)
+
+    async def empty_wal(self) -> None:
+        """Empty the WAL, which still holds what was removed."""
+        await self._writer.alone(connection.empty_wal)
 
     # Health
 
@@ -300,10 +436,14 @@ class Outbox:
         self._appender.forget()
         self._places.rolled_back()
         self._removal = _Removal()
+        self._admission.forget()
 
     def _after_commit(self, told: tuple[Sequence[Entry], _Removal]) -> None:
         entries, removal = told
         self._appender.committed_now()
+        self.lobby = self._admission.lobby()
+        if self._admission.due:
+            self._due.set()
         self._places.committed(removal.expired)
         self._tail.add(entries)
         if removal.up_to:
@@ -311,5 +451,6 @@ class Outbox:
         self._room.look_again(self.settings)
         if entries:
             self.head = entries[-1].seq
+            self._ages.note(self.head)
             for wake in self._followers:
                 wake()

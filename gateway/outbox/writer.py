@@ -74,6 +74,14 @@ class Job(Generic[T]):
             self.done.set_result(self.result)  # type: ignore[arg-type]  # set by the work just done
 
 
+@dataclass(frozen=True, slots=True)
+class Lone:
+    """Something to do between two transactions."""
+
+    work: Callable[[sqlite3.Connection], None]
+    done: "asyncio.Future[None]"
+
+
 class Writer:
     """Runs jobs on the writing connection, many to a transaction."""
 
@@ -92,6 +100,7 @@ class Writer:
         self._after_commit = after_commit
         self._after_rollback = after_rollback
         self._jobs: deque[Job[Any]] = deque()
+        self._lone: deque[Lone] = deque()
         self._wake = asyncio.Event()
         self._limiter = CapacityLimiter(1)
         self._suspects = 0  # so many of the next jobs are done one by one
@@ -122,6 +131,18 @@ class Writer:
         self._wake.set()
         return await job.done
 
+    async def alone(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Do work that no transaction can hold, between two of them, while everybody waits.
+
+        Raises `StoreUnavailable` when it fails; the store is as it was then.
+        """
+        if self._damage is not None or self._stopping:
+            raise self._damage or StoreUnavailable("The gateway is stopping.")
+        lone = Lone(work, asyncio.get_running_loop().create_future())
+        self._lone.append(lone)
+        self._wake.set()
+        await lone.done
+
     def nudge(self) -> None:
         """Make a transaction even if no job waits: something lazy should be on disk now."""
         self._wake.set()
@@ -137,6 +158,8 @@ class Writer:
     async def run(self) -> None:
         """Commit until `stop` was called and every job is done; raises `StoreDamaged` when the file is."""
         while self._damage is None:
+            while self._lone:
+                await self._do_alone(self._lone.popleft())
             if not self._jobs and not self._wake.is_set():
                 if self._stopping:
                     return
@@ -157,6 +180,22 @@ class Writer:
         """Take no more jobs and end `run` after the last one."""
         self._stopping = True
         self._wake.set()
+
+    async def _do_alone(self, lone: "Lone") -> None:
+        self.busy_since = time.monotonic()
+        try:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(lone.work, self._conn, limiter=self._limiter)
+        except (sqlite3.Error, OSError) as error:
+            if not lone.done.done():
+                lone.done.set_exception(_explain(error))
+            if is_damage(error):
+                self.damaged(StoreDamaged(str(error)))
+        else:
+            if not lone.done.done():
+                lone.done.set_result(None)
+        finally:
+            self.busy_since = None
 
     async def _gather(self) -> None:
         """Wait for company, but never longer than a small part of what the commit will cost anyway."""

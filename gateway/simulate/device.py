@@ -72,6 +72,8 @@ class _Kept:
 class Device:
     """The part of every simulated device that sends. A subclass writes the script and knows a success."""
 
+    method = "POST"
+
     def __init__(
         self, url: str, *, seed: int | str, clock: Clock | None, line: Line | None, ledger: Ledger | None
     ) -> None:
@@ -180,7 +182,8 @@ class Device:
             if self._luck.random() < self._line.resend:
                 await self._lose_reply(kept.push)
                 return
-            answer = await self.wire.exchange(kept.push.content(), kept.push.headers, path=kept.push.path)
+            content, headers = kept.push.content(), kept.push.headers
+            answer = await self.wire.exchange(content, headers, path=kept.push.path, method=self.method)
             taken = self.took(answer)
             self.figures.refused += not taken
         except NoReply:
@@ -199,9 +202,9 @@ class Device:
         """Send, and never learn what the answer was; the push stays at the head and goes out again at once."""
         self.figures.resent += 1
         if self._luck.random() < 0.5:
-            await self.wire.send_and_hang_up(push.content(), push.headers, path=push.path)
+            await self.wire.send_and_hang_up(push.content(), push.headers, path=push.path, method=self.method)
         else:
-            await self.wire.exchange(push.content(), push.headers, path=push.path)
+            await self.wire.exchange(push.content(), push.headers, path=push.path, method=self.method)
 
     def _may_send(self) -> bool:
         return self._spell_end() is None and time.monotonic() >= self._not_before

@@ -22,6 +22,9 @@ _SAID: Mapping[str, tuple[str, ...]] = {
     Kind.HEARTBEAT: (),
 }
 
+_CLOUD_SAID = ("event_type", "enters", "exits")
+_CAMIO_SAID = ("alarm", "state", "value", "description", "type", "labels", "entry", "fields")
+
 
 def count_key(serial: str, thing: str, view: str, name: str, window: tuple[int, int]) -> Key:
     """Name one window of one counting line and one view of the people."""
@@ -43,6 +46,26 @@ def heartbeat_key(serial: str, time: int) -> Key:
     return (str(Kind.HEARTBEAT), slug(serial), time)
 
 
+def camio_key(callback: str, part: str | int) -> Key:
+    """Name what one callback of Camio says of one counter, one entry of a list, or of all it is about."""
+    return ("camio", callback, part)
+
+
+def cloud_key(channel: str, location: int, record: int, time: int) -> Key:
+    """Name one record of the Camlytics cloud."""
+    return ("camlytics_cloud", channel, location, record, time)
+
+
+def cloud_list_key(*what: str | int) -> Key:
+    """Name what a list of the Camlytics cloud says: of which sort, of which thing, of which hour."""
+    return ("camlytics_cloud_list", *what)
+
+
+def camlytics_key(serial: str, event_type: str, rule: str, thing: str, time_ms: int) -> Key:
+    """Name one event of a Camlytics on the LAN: two people cross one line in one second, each is a fact."""
+    return ("camlytics", slug(serial), event_type, rule, thing, time_ms)
+
+
 def event_of(message: Mapping[str, Any]) -> Mapping[str, Any]:
     """Take the event out of its CloudEvents envelope, when it is in one."""
     inner = message.get("data")
@@ -51,9 +74,23 @@ def event_of(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def key_of(event: Mapping[str, Any]) -> Key | None:
     """Name the fact that a delivered event states; None when it names none that a simulator makes."""
-    kind, data = event.get("kind"), event.get("data")
+    data = event.get("data")
     if not isinstance(data, Mapping):
         return None
+    if event.get("source") == "camio":
+        part = data.get("alarm", data.get("index", data.get("type")))
+        return camio_key(str(data.get("callback")), part)
+    if event.get("source") == "camlytics" and data.get("count") != "interval":
+        thing, rule = str(data.get("object_id", "-1")), str(data.get("rule", "-1"))
+        said = str(data.get("event_type", "sums"))
+        return camlytics_key(_serial(event), said, rule, thing, _milliseconds(event, "time"))
+    if event.get("source") == "camlytics_cloud":
+        return _cloud_key(event, data)
+    return _device_key(event, data)
+
+
+def _device_key(event: Mapping[str, Any], data: Mapping[str, Any]) -> Key | None:
+    kind = event.get("kind")
     if kind == Kind.COUNT:
         thing, view, name = (str(data.get(part, "")) for part in ("object", "view", "name"))
         window = (_seconds(event, "time"), _seconds(event, "end"))
@@ -68,10 +105,22 @@ def key_of(event: Mapping[str, Any]) -> Key | None:
     return None
 
 
+def _cloud_key(event: Mapping[str, Any], data: Mapping[str, Any]) -> Key:
+    listed = data.get("observation")
+    if listed == "histogram":
+        return cloud_list_key(listed, data.get("trigger", ""), _seconds(event, "time"))
+    if listed in ("channel", "location", "trigger"):
+        thing = _serial(event) if listed == "channel" else data.get(listed, "")
+        return cloud_list_key(listed, str(thing))
+    return cloud_key(_serial(event), data.get("location", 0), data.get("record", 0), _seconds(event, "time"))
+
+
 def said_of(event: Mapping[str, Any]) -> dict[str, Json]:
     """Tell what a delivered event says about its fact, as far as a simulator knows the truth."""
     data = event["data"]
-    said: dict[str, Json] = {name: data[name] for name in _SAID[event["kind"]] if name in data}
+    by_source = {"camio": _CAMIO_SAID, "camlytics": _CLOUD_SAID, "camlytics_cloud": _CLOUD_SAID}
+    names = by_source.get(str(event.get("source"))) or _SAID.get(event["kind"], ())
+    said: dict[str, Json] = {name: data[name] for name in names if name in data}
     if event["kind"] != Kind.COUNT:
         said["time_ms"] = _milliseconds(event, "time")
     return said

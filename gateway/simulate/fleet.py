@@ -59,7 +59,7 @@ class Fleet:
         stop = asyncio.Event()
         for device in self.devices:
             device.wire = TalkativeWire(self.url)
-        with _ended_by_signals(stop):
+        with ended_by_signals(stop):
             watching = asyncio.create_task(self._watch())
             try:
                 runs = (
@@ -136,7 +136,8 @@ class Fleet:
 
 
 @contextmanager
-def _ended_by_signals(stop: asyncio.Event) -> Iterator[None]:
+def ended_by_signals(stop: asyncio.Event) -> Iterator[None]:
+    """Set ``stop`` at Ctrl-C or when the process is asked to end."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)

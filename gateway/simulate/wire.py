@@ -80,13 +80,13 @@ class Wire:
         return answer
 
     async def send_and_hang_up(
-        self, body: bytes, headers: Mapping[str, str], *, path: str | None = None
+        self, body: bytes, headers: Mapping[str, str], *, path: str | None = None, method: str = "POST"
     ) -> None:
         """Send one whole request and close before its reply can be read: a reply that got lost."""
         await self.open()
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._write("POST", path or self.path, headers, body)
+                await self._write(method, path or self.path, headers, body)
         except (OSError, TimeoutError) as error:
             raise NoReply(f"{self._authority} took no request: {error}") from error
         finally:

@@ -5,7 +5,7 @@ import random
 from collections import Counter
 
 import pytest
-from keeping import NOON, account, count, fill, opened, rows
+from keeping import NOON, account, audited, count, fill, opened, rows
 from scripted import Scripted, driven, later, on_disk
 
 from gateway.errors import StoreUnavailable
@@ -27,6 +27,7 @@ def minutes(first, last):
 def balanced(tmp_path, sink="out"):
     position, waiting, in_log = account(tmp_path, sink)
     assert waiting == in_log
+    audited(tmp_path, sink)
     return position
 
 

@@ -55,7 +55,7 @@ async def main(directory: Path, events: int) -> None:
             taken = outbox.recent(position.cursor, 20) or ()
             if not taken:
                 continue
-            position.delivered += len(taken)
+            position.settle(entry.device for entry in taken)
             position.cursor = taken[-1].seq
             if position.cursor % 3:
                 outbox.settle(position)

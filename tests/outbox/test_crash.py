@@ -15,7 +15,7 @@ from pathlib import Path
 import powercut
 import pytest
 from child import event_of
-from keeping import NOON, account, opened, rows
+from keeping import NOON, account, audited, opened, rows
 
 from gateway.outbox.connection import FILE_NAME
 
@@ -52,6 +52,8 @@ def lost(directory, acknowledged):
     cursor, delivered = place or (0, 0)
     assert cursor == delivered <= accepted
     assert newest == accepted or newest < cursor
+    if place is not None:
+        audited(directory)
     return [
         number
         for number, seq in acknowledged.items()

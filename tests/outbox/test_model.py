@@ -10,6 +10,7 @@ import operator
 import os
 import sqlite3
 import tempfile
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from keeping import NOON, Running, after_crash, count, counter, data_of
+from keeping import NOON, Running, after_crash, audited, count, counter, data_of
 
 from gateway.outbox import Entry, letters, reading, retention, statements
 from gateway.outbox.connection import FILE_NAME
@@ -26,6 +27,7 @@ DAY = "2026-10-05"
 RECEIVED = NOON + timedelta(hours=12)
 small = st.integers(0, 5)
 few = st.integers(1, 6)
+_FIGURES = ("delivered", "lettered", "expired")
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Sink:
     expired: int = 0
     lettered: int = 0
     letters: set[int] = field(default_factory=set)  # numbers in the log of refused events
+    by_device: Counter = field(default_factory=Counter)  # (device, figure)
 
     def state(self):
         return self.delivered, self.expired, self.lettered, len(self.letters), sorted(self.owed)
@@ -163,12 +166,14 @@ class Life(RuleBasedStateMachine):
             return [Entry(*row) for row in conn.execute(statements.READ_LOG, (first, last, number))]
 
     def settle(self, entries, *, refused=(), now=False):
-        self.position.delivered += len(entries) - len(refused)
-        self.position.lettered += len(refused)
+        taken = [entry for entry in entries if entry not in refused]
+        self.position.settle([entry.device for entry in taken], [entry.device for entry in refused])
         self.sink.owed -= {entry.seq for entry in entries}
         self.sink.delivered += len(entries) - len(refused)
         self.sink.lettered += len(refused)
         self.sink.letters |= {entry.seq for entry in refused}
+        self.sink.by_device.update((entry.device, "delivered") for entry in taken)
+        self.sink.by_device.update((entry.device, "lettered") for entry in refused)
         if refused or now:
             self.do(self.outbox.settle_now(self.position, rejected=[(entry, "no") for entry in refused]))
             self.committed()
@@ -222,9 +227,10 @@ class Life(RuleBasedStateMachine):
             letter = letters.to_retry(conn, "sink")
         assert letter.entry.seq in self.sink.letters
         if taken:
-            self.position.lettered -= 1
-            self.position.delivered += 1
+            self.position.answer_letter(letter.entry.device)
             self.sink.lettered -= 1
+            self.sink.by_device[letter.entry.device, "lettered"] -= 1
+            self.sink.by_device[letter.entry.device, "delivered"] += 1
             self.sink.delivered += 1
             self.sink.letters.discard(letter.entry.seq)
             self.do(self.outbox.settle_now(self.position, answered=[letter.number]))
@@ -242,6 +248,7 @@ class Life(RuleBasedStateMachine):
         before = {id(fact): fact.newest() for fact, _ in (self.log[seq] for seq in gone) if fact.intact}
         for seq in gone:
             fact, _ = self.log.pop(seq)
+            self.sink.by_device[fact.device, "expired"] += seq in self.sink.owed
             if fact.intact:
                 self.counted += before[id(fact)]
                 fact.intact = False
@@ -323,6 +330,15 @@ class Life(RuleBasedStateMachine):
             in_log = reading.count_owed(conn, self.position, self.outbox.head)
         assert self.sink.state()[:4] == (*ours, kept)
         assert len(self.sink.owed) == waiting == in_log
+
+    @invariant()
+    def every_device_has_its_account(self):
+        """On disk, where a forwarder's last steps may still be missing."""
+        if not hasattr(self, "position"):
+            return
+        found = audited(self.directory)
+        told = {(device, figure): row[figure] for device, row in found.items() for figure in _FIGURES}
+        assert +self.on_disk.by_device == +Counter(told)
 
 
 TestLife = Life.TestCase

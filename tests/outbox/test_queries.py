@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 from keeping import NOON, Running, count, counter, fill, heartbeat, opened
 
-from gateway.outbox import Housekeeper, reading, retention, statements
+from gateway.outbox import Housekeeper, devices, reading, retention, statements
 from gateway.outbox.devices import Page
 
 pytestmark = pytest.mark.anyio
@@ -225,4 +225,4 @@ async def test_a_new_sink_is_owed_what_is_there_and_not_the_holes(tmp_path, monk
 def test_a_page_of_the_book_is_written_whole():
     """The columns of a page are those that are written, so that a new one cannot be forgotten."""
     named = re.findall(r":(\w+)", statements.PUT_DEVICE)
-    assert named == [column.name for column in fields(Page) if column.name not in ("doubt", "told")]
+    assert named == [column.name for column in fields(Page) if column.name not in devices._FLEETING]

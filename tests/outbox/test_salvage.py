@@ -13,6 +13,7 @@ from keeping import (
     Running,
     account,
     after_crash,
+    audited,
     count,
     counter,
     fill,
@@ -47,10 +48,13 @@ async def original(tmp_path_factory):
     async with opened(directory) as outbox:
         await fill(outbox, [event(n) for n in range(EVENTS)], at_once=50)
         position = await outbox.enlist("strict", start="oldest", window=50)
-        position.cursor = position.delivered = DELIVERED
+        position.cursor = DELIVERED
+        position.settle(f"counter-{n % 7}" for n in range(DELIVERED))
         await outbox.settle_now(position, rejected=())
         position = await outbox.enlist("live", start="oldest", window=50)
-        position.cursor, position.delivered, position.arrears = EVENTS, EVENTS - 40, [ARREARS]
+        position.cursor, position.arrears = EVENTS, [ARREARS]
+        had = [n for n in range(EVENTS) if not ARREARS.first <= n < ARREARS.last]
+        position.settle(f"counter-{n % 7}" for n in had)
         await outbox.settle_now(position)
         for number in range(5):
             await outbox.keep_letter(
@@ -84,6 +88,8 @@ async def reopened(store, before):
         for sink in ("strict", "live"):
             position, waiting, in_log = account(store, sink) if _knows(store, sink) else (None, 0, 0)
             assert waiting == in_log, f"{sink}: {position}"
+            if _knows(store, sink):
+                audited(store, sink)
         head, received = outbox.head, outbox.received
         assert head >= max(before)
         appended = await outbox.append([event(EVENTS)], NOON)

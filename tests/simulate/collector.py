@@ -14,6 +14,7 @@ class Received:
     path: str
     headers: dict[str, str]
     body: bytes
+    method: str = "POST"
 
 
 def http(status: int, body: bytes = b"", *, extra: str = "") -> bytes:
@@ -64,7 +65,9 @@ class Collector:
                     for name, _, value in (ln.partition(":") for ln in lines if ln)
                 }
                 body = await reader.readexactly(int(headers["content-length"]))
-                received = Received(len(self.requests), connection, request.split()[1], headers, body)
+                received = Received(
+                    len(self.requests), connection, request.split()[1], headers, body, request.split()[0]
+                )
                 self.requests.append(received)
                 reply = self.answer(received)
                 if reply == "hang":

@@ -15,9 +15,29 @@ import pytest
 from gateway.errors import Unreadable
 from gateway.event import Event
 from gateway.source import Post, Reading, Reply
-from gateway.sources import registry
+from gateway.sources import callbacks, registry
+from gateway.sources.camlytics import Instance, Rule
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
+_RULES = (
+    Rule(rule="Enter", direction="in", zone="hall"),
+    Rule(rule="Exit", direction="out"),
+    Rule(rule="Street", direction="ignore"),
+    Rule(rule="Lounge", zone="lounge"),
+)
+# The PCs that the cases under `camlytics` come from, by their addresses.
+PCS = (
+    Instance(name="asked", endpoint="http://192.0.2.20:48462", mode="poll", rules=_RULES),
+    Instance(
+        name="hall",
+        endpoint="http://192.0.2.21:48462",
+        mode="webhook",
+        rules=_RULES,
+        zone=ZoneInfo("Europe/Lisbon"),
+    ),
+    Instance(name="hours", endpoint="http://192.0.2.22:48462", mode="hourly", rules=_RULES),
+    Instance(name="days", endpoint="http://192.0.2.23:48462", mode="daily", rules=_RULES, token="k3v9-days"),
+)
 CASES = sorted(path.parent for path in FIXTURES.glob("*/*/request.json"))
 
 
@@ -90,7 +110,7 @@ def _rendered(reading: Reading) -> object:
 
 
 def _sources(keep: frozenset[str] = frozenset()):
-    return {source.name: source for source in registry(keep)}
+    return {source.name: source for source in (*registry(keep, camlytics=PCS), *callbacks(keep))}
 
 
 @pytest.mark.parametrize("folder", CASES, ids=lambda folder: f"{folder.parent.name}/{folder.name}")
@@ -149,6 +169,6 @@ def test_every_captured_request_has_a_source() -> None:
 
 def test_sources_are_told_apart_by_name_and_family() -> None:
     """No two registered sources share a name or a family, or their devices would share ids."""
-    sources = registry()
+    sources = (*registry(), *callbacks())
     assert len(sources) == len({source.name for source in sources})
     assert len(sources) == len({source.family for source in sources})

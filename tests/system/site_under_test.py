@@ -20,6 +20,8 @@ SECRET = "whsec_" + base64.b64encode(b"a signing secret for tests only!").decode
 CONFIG = """
 [gateway]
 id = "gw-test"
+[clock]
+trust = "plausible"
 [listen]
 host = "127.0.0.1"
 port = {port}

@@ -17,6 +17,8 @@ FIXTURES = Path(__file__).parents[1] / "fixtures"
 CONFIG = """
 [gateway]
 id = "gw-receiving"
+[clock]
+trust = "plausible"
 [listen]
 host = "127.0.0.1"
 port = {port}

@@ -33,6 +33,10 @@ _CONFIG = """\
 id = "{id}"
 name = "The demo"
 
+# All of it lives on this machine, so all of it goes by the same clock, whoever sets that.
+[clock]
+trust = "plausible"
+
 [site]
 zone = "UTC"
 

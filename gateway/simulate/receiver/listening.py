@@ -16,9 +16,11 @@ _OVER = (OSError, EOFError, ValueError, asyncio.LimitOverrunError, asyncio.Cance
 
 
 class Listening:
-    """Listens on 127.0.0.1 from construction until `end`."""
+    """Listens, on this box only unless told otherwise, from construction until `end`."""
 
-    def __init__(self, serve: Serve, port: int, context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, serve: Serve, port: int, context: ssl.SSLContext | None, *, host: str = "127.0.0.1"
+    ) -> None:
         self._serve = serve
         self._open: dict[asyncio.Task[object], asyncio.StreamWriter] = {}
         self._loop = asyncio.new_event_loop()
@@ -26,7 +28,7 @@ class Listening:
         started: Future[int] = Future()
         self._thread = threading.Thread(
             target=self._loop.run_until_complete,
-            args=(self._run(port, context, started),),
+            args=(self._run(host, port, context, started),),
             name="receiver",
             daemon=True,
         )
@@ -43,9 +45,11 @@ class Listening:
         self._thread.join()
         self._loop.close()
 
-    async def _run(self, port: int, context: ssl.SSLContext | None, started: "Future[int]") -> None:
+    async def _run(
+        self, host: str, port: int, context: ssl.SSLContext | None, started: "Future[int]"
+    ) -> None:
         try:
-            server = await asyncio.start_server(self._talk, "127.0.0.1", port, ssl=context, limit=_BUFFER)
+            server = await asyncio.start_server(self._talk, host, port, ssl=context, limit=_BUFFER)
         except OSError as error:
             started.set_exception(error)
             return

@@ -12,7 +12,7 @@ from gateway.sources.face_terminal.door_request import is_door_request, looks_li
 from gateway.sources.face_terminal.recognition import is_ours
 from gateway.sources.face_terminal.records import PERSONAL, access_event
 from gateway.sources.face_terminal.sender import FAMILY, SOURCE
-from gateway.sources.face_terminal.values import integer, is_blank, unknown_names
+from gateway.sources.face_terminal.values import integer, is_blank, is_picture, unknown_names
 
 __all__ = ["FaceTerminal"]
 
@@ -24,14 +24,18 @@ _REFUSED = Reply(None)
 
 
 class FaceTerminal:
-    """Reads the pushes of face terminals. ``keep_personal`` names the personal fields that stay."""
+    """Reads the pushes of face terminals.
+
+    ``keep_personal`` names the personal fields that stay; with ``keep_pictures`` a picture goes on beside its event.
+    """
 
     name = SOURCE
     family = FAMILY
     max_body_bytes = 2_000_000
 
-    def __init__(self, keep_personal: frozenset[str] = frozenset()) -> None:
+    def __init__(self, keep_personal: frozenset[str] = frozenset(), *, keep_pictures: bool = False) -> None:
         self._keep = keep_personal & PERSONAL.keys()
+        self._keep_pictures = keep_pictures
 
     def recognises(self, post: Post) -> bool:
         return is_ours(post.body)
@@ -68,5 +72,11 @@ class FaceTerminal:
             raise Unreadable('the "data" of the push is missing or is not an object')
         extra = unknown_names(body.keys(), _WRAPPER)
         if number == 1:
-            return Reading((alarm_event(post, data, repaired=repaired, extra=extra),))
-        return Reading((access_event(post, data, repaired=repaired, keep=self._keep, extra=extra),))
+            event = alarm_event(post, data, repaired=repaired, extra=extra)
+        else:
+            event = access_event(post, data, repaired=repaired, keep=self._keep, extra=extra)
+        stated = data.get("alarm_photo" if number == 1 else "rgb_image")
+        masked = str(stated).startswith("<")  # in a letter that is read again; Base64 has no such letter
+        if self._keep_pictures and is_picture(stated) and not masked:
+            return Reading((event,), pictures={event.id: str(stated)})
+        return Reading((event,))

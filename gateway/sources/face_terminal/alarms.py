@@ -5,10 +5,20 @@ The time is no part of the identity: the same state of the same alarm, sent agai
 
 from gateway.errors import Unreadable
 from gateway.event import Event, Json, Kind, ZoneRule, event_id
+from gateway.redact import redact_text
 from gateway.source import Post
 from gateway.sources.face_terminal.codes import ALARM_STATES, ALARMS, word
 from gateway.sources.face_terminal.sender import body_serial, header_serial, sender_of
-from gateway.sources.face_terminal.values import Unit, instant, integer, text, unix_ms, unknown_names
+from gateway.sources.face_terminal.values import (
+    Unit,
+    instant,
+    integer,
+    is_picture,
+    text,
+    told,
+    unix_ms,
+    unknown_names,
+)
 
 _KNOWN = frozenset(
     {"trace_id", "description", "code", "user_id", "event_time", "status", "alarm_photo", "deviceSN"}
@@ -36,12 +46,14 @@ def alarm_event(post: Post, data: dict[str, Json], *, repaired: bool, extra: lis
         "state": word(ALARM_STATES, status),
         "status": status,
         "trace_id": trace[:_TRACE_MAX],
-        "description": text(data.get("description"))[:_TEXT_MAX],
+        "description": redact_text(text(data.get("description"))[:_TEXT_MAX]),
     }
+    if is_picture(data.get("alarm_photo")):
+        facts["picture"] = "present"
     extra = extra + unknown_names(data.keys(), _KNOWN)
     if extra:
         facts["extra_fields"] = extra
-    user_id = text(data.get("user_id"))[:_TEXT_MAX]
+    user_id = told(data.get("user_id"))[:_TEXT_MAX]
     return Event(
         id=event_id(sender.identity, "alarm", trace, status),
         revision=0,

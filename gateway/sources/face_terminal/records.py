@@ -1,7 +1,7 @@
 """Makes an event of a recognition or passage (type 0).
 
 What leaves here is an allow-list: a field of the terminal is kept because it is named here, and personal
-ones only when the configuration lists them. PIN and pictures have no name here, so nothing switches them on.
+ones only when the configuration lists them. The PIN has no name here, so nothing switches it on.
 """
 
 from collections.abc import Callable
@@ -17,8 +17,10 @@ from gateway.sources.face_terminal.values import (
     instant,
     integer,
     is_blank,
+    is_picture,
     number,
     text,
+    told,
     truth,
     unix_ms,
     unknown_names,
@@ -32,7 +34,6 @@ _KNOWN_USER = frozenset({
     "name", "user_id", "type", "ic_number", "job_number", "id_number", "guest_time_start", "guest_time_end",
     "remark", "pin", "groups",
 })  # fmt: skip
-_STUB = 8  # "/9k=" is the end mark of a JPEG and no picture
 _UUID_MAX = 128
 _TEXT_MAX = 256
 _GROUPS_MAX = 50
@@ -103,7 +104,7 @@ def _facts(data: dict[str, Json], user: dict[str, Json], *, allowed: bool) -> di
         "entry_code": entry,
         "abnormal": word(ABNORMALS, abnormal),
         "abnormal_code": abnormal,
-        "picture": _picture(data.get("rgb_image")),
+        "picture": "present" if is_picture(data.get("rgb_image")) else "none",
         "uuid": text(data.get("uuid"))[:_UUID_MAX] or None,
     }
 
@@ -115,14 +116,9 @@ def _person(data: dict[str, Json], user: dict[str, Json]) -> str:
     return word(RECOGNISED_AS, integer(stated))
 
 
-def _picture(value: Json) -> str:
-    # Its length is all that is looked at: it stays behind here, undecoded.
-    return "present" if isinstance(value, str) and len(value.strip()) > _STUB else "none"
-
-
 def _personal(data: dict[str, Json], user: dict[str, Json], keep: frozenset[str]) -> dict[str, Json]:
     kept: dict[str, Json] = {}
-    user_id = text(user.get("user_id"))[:_TEXT_MAX]
+    user_id = told(user.get("user_id"))[:_TEXT_MAX]
     if user_id:
         kept["user_id"] = user_id
     for name in sorted(keep & PERSONAL.keys()):
@@ -133,7 +129,7 @@ def _personal(data: dict[str, Json], user: dict[str, Json], keep: frozenset[str]
 
 
 def _short(value: Json) -> str | None:
-    return text(value)[:_TEXT_MAX] or None
+    return told(value)[:_TEXT_MAX] or None
 
 
 def _groups(value: Json) -> list[Json] | None:

@@ -14,6 +14,8 @@ _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 _MAX_NAMES = 20
+_STUB = 8  # "/9k=" is the end mark of a JPEG and no picture
+_MASK = "***"  # what `redact` puts in the place of an id, in a letter that may be read again
 
 # From here on a number cannot be seconds: as such it would lie after the year 5000.
 _MS_FROM = 10**11
@@ -75,6 +77,17 @@ def truth(value: Json) -> bool | None:
 def is_blank(value: Json) -> bool:
     """Say whether the device states nothing here."""
     return value is None or (isinstance(value, str) and not value.strip())
+
+
+def is_picture(value: Json) -> bool:
+    """Say whether a picture was sent, by its length alone: nobody looks into it here."""
+    return isinstance(value, str) and len(value.strip()) > _STUB
+
+
+def told(value: Json) -> str:
+    """Return an id that the device stated; what was masked in a letter is none."""
+    stated = text(value)
+    return "" if stated == _MASK else stated
 
 
 def unix_ms(value: Json, field: str, unit: Unit) -> int | None:

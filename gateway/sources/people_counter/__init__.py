@@ -87,6 +87,10 @@ class PeopleCounter:
         events = [self._count(window, header, post, repaired) for window in windows]
         if mode == "interval" and "increment" in reader.kinds:
             mode = "real_time"  # HX-CCD21 has no root of its own for it
+        if not windows and not _is_anybody(header, post):
+            raise Unreadable(
+                "The push holds no window and names no device: it has no serial number, MAC, DeviceId or DeviceName."
+            )
         if mode == "heartbeat" or not windows:
             events.append(_heartbeat(mode, header, leftovers.take(), post, repaired))
         return Reading(tuple(events), tuple(_NOTICES[code] for code in _codes(windows)))
@@ -149,6 +153,12 @@ def _heartbeat(mode: str, header: Header, extra: dict[str, Json], post: Post, re
         repaired=repaired,
         data={"mode": mode, "properties": {**extra, **shown_properties(header)}},
     )
+
+
+def _is_anybody(header: Header, post: Post) -> bool:
+    """Say whether a push speaks of some device; an empty one from anywhere must not make up one."""
+    device = header.device
+    return bool(device.serial or device.mac or device.label or post.token)
 
 
 def _codes(windows: Iterable[Window]) -> list[str]:

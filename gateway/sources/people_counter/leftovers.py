@@ -11,6 +11,7 @@ from gateway.errors import Unreadable
 from gateway.event import Json
 from gateway.reading import xml_body
 from gateway.reading.xml_body import Element
+from gateway.redact import redact_text
 from gateway.sources.people_counter.fields import clean
 
 MOST_ENTRIES = 32
@@ -48,7 +49,7 @@ class Leftovers:
         if _SECRET.search(letters) or _PERSONAL.search(letters) or _SECRET_IN_TEXT.search(_letters(value)):
             return
         key = base = clean(name)
-        text = clean(value)
+        text = redact_text(clean(value))
         turn = 2
         while key in self._kept and self._kept[key] != text:
             key = f"{base}#{turn}"

@@ -1,0 +1,74 @@
+"""Pair a stereo people counter: say what to type, wait for the first push, and for a heartbeat in real time."""
+
+from gateway.commands.first_push import Push, Waiting
+from gateway.commands.pair_outcome import Ended, Say, Told, Wish, ready, wait
+from gateway.config import Config
+from gateway.control.client import Client
+from gateway.errors import GatewayError
+from gateway.provisioning import own_address
+
+_HEARTBEAT_S = 90.0  # real-time counters send one about once a minute
+_ABSENT = (
+    "Was the button pressed that sets the values? Without it nothing changes.",
+    "In real-time mode a counter sends only when somebody walks by: walk through the door.",
+    "Read the URL on the counter once more: http and not https, the address, the port, no blank at the end.",
+    "Open the address in the browser of a phone in the same network: the gateway must answer there.",
+)
+
+
+def pair_counter(
+    config: Config,
+    address: str | None,
+    wish: Wish,
+    told: Told,
+    say: Say,
+) -> None:
+    """Say what to type, wait for a push, and in real time for a heartbeat too."""
+    ours, theirs = own_address(address) if address else (wish.own or _anywhere(), None)
+    waiting = Waiting(Client(config.socket), "people_counter", theirs)
+    told.url = ready(config, waiting, wish.own or ours, wish.port, "/counter", theirs)
+    heartbeat = told.url.removesuffix("/counter") + "/heartbeat"
+    say(
+        "Type this into the counter's client, then press the button that sets it (设置):\n\n"
+        f"  upload URL (上传 url)       {told.url}\n"
+        f"  heartbeat URL (心跳 url)    {heartbeat}\n"
+        "  interval (minutes)          1\n"
+        "  deviceId                    a name for the door, such as north-door; each counter its own\n\n"
+        "Interval upload (间隔上传模式) sends each minute, also the empty ones: take it unless you need the count at once.\n"
+        "Real-time upload (实时上传模式) needs the heartbeat URL, else an empty shop looks like a broken counter.\n"
+    )
+    say(f"Waiting for the first push, for {wish.timeout_s:g} s.")
+    push = wait(waiting, told, say, wish.timeout_s, _ABSENT)
+    if any(event["data"].get("count") == "running_minute" for event in push["events"]):
+        _need_heartbeat(waiting, told, say, push, min(wish.timeout_s, _HEARTBEAT_S))
+
+
+def _anywhere() -> str:
+    """Give our address on the way to the rest of the world; in most places it is the one that devices see."""
+    try:
+        return own_address()[0]
+    except GatewayError as error:
+        raise Ended(
+            "This box does not know which of its addresses the counter sees: it has no default route.",
+            "Name the counter's address, or give --address-of-gateway.",
+        ) from error
+
+
+def _need_heartbeat(waiting: Waiting, told: Told, say: Say, push: Push, seconds: float) -> None:
+    """Wait for a heartbeat: a counter in real time is only known to live by them."""
+    devices = {event["device"] for event in push["events"]}
+    say(f"It pushes in real time. Waiting for its heartbeat, for {seconds:g} s.")
+
+    def beats(other: Push) -> bool:
+        return any(event["kind"] == "heartbeat" and event["device"] in devices for event in other["events"])
+
+    if next(waiting.pushes(seconds, beats), None) is None:
+        told.problem = (
+            "The counter pushes in real time and sends no heartbeat:"
+            " an empty shop cannot be told from a broken counter."
+        )
+        told.advice = [
+            f"Set its heartbeat URL to {told.url.removesuffix('/counter')}/heartbeat, or use interval upload."
+        ]
+    else:
+        say("Its heartbeat came too: the gateway will notice when it falls silent.")

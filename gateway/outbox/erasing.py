@@ -1,0 +1,211 @@
+"""Take one person out of the store. The facts stay and every account balances: a door that opened has opened.
+
+The log keeps its entries, without the person and marked, so that the same record, sent again by its terminal,
+neither counts again nor brings the person back.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.event import Json
+from gateway.outbox import persons, pictures, positions, reading
+from gateway.outbox.entry import Flag, dumps
+
+# What is measured of a person, or said about many: nobody is found by it.
+_NO_NAME = frozenset({
+    "gender", "gender_seen", "age", "age_range", "temperature", "mask", "score", "guest_time", "groups", "remark",
+    persons.MARK, persons.FORGOTTEN,
+})  # fmt: skip
+
+Mask = Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Whom to look for."""
+
+    key: bytes  # what marks are made with
+    stated: str | None = None  # the id that the terminals know
+    mark: str | None = None  # known instead of it when a far end's pseudonym was given
+    device: str | None = None  # only what this device said
+
+    def is_in(self, personal: Mapping[str, Json]) -> bool:
+        """Say whether these personal fields are about the person."""
+        mark = self.mark or (None if self.stated is None else persons.mark_of(self.key, self.stated))
+        if mark == persons.mark_in(self.key, personal):
+            return True
+        return self.stated is not None and self.stated in _ids(personal)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is in the store about a person."""
+
+    entries: Sequence[tuple[int, str, str]] = ()  # seq, id, device
+    letters: Mapping[int, tuple[str, bytes]] = field(
+        default_factory=dict
+    )  # number: head and body without them
+    held: Mapping[int, str] = field(default_factory=dict)  # number: event without them
+    pictures: Sequence[str] = ()  # files
+    head: int = 0  # what came after it was not looked at
+
+    def __bool__(self) -> bool:
+        return bool(self.entries or self.letters or self.held or self.pictures)
+
+
+def _ids(value: Json) -> Iterator[str]:
+    """Give every text and whole number by which a person can be named, at any depth."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if name not in _NO_NAME:
+                yield from _ids(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _ids(inner)
+    elif isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        yield str(value)
+
+
+def find(conn: sqlite3.Connection, person: Person, mask: Mask, *, after: int = 0) -> Found:
+    """Look through the whole store; ``mask`` takes the person out of a body that nobody could read."""
+    head = reading.head(conn)
+    return Found(
+        list(_entries(conn, person, after)),
+        _letters(conn, person, mask),
+        _held(conn, person),
+        _pictures(conn, person),
+        head,
+    )
+
+
+def erase(conn: sqlite3.Connection, person: Person, found: Found) -> Found:
+    """Take out what was found, and what came since, inside the running transaction; say what it was."""
+    late = list(_entries(conn, person, found.head))
+    entries = [*found.entries, *late]
+    held = {**found.held, **_held(conn, person)}
+    for seq, name, device in entries:
+        _strip(conn, seq, name, device)
+    conn.executemany(
+        "UPDATE letters SET head = ?, body = ? WHERE number = ?",
+        [(head, body, number) for number, (head, body) in found.letters.items()],
+    )
+    conn.executemany(
+        "UPDATE held SET event = ? WHERE number = ?",
+        [(event, number) for number, event in held.items()],
+    )
+    gone = {*pictures.of_events(conn, sorted({name for _, name, _ in entries}))}
+    for name in _pictures(conn, person):
+        gone.add(name)
+        conn.execute(
+            "DELETE FROM pictures WHERE hash = ?1 AND (?2 IS NULL OR device = ?2)", (name, person.device)
+        )
+    return Found(entries, found.letters, held, sorted({*gone, *found.pictures}), found.head)
+
+
+def mark_behind(conn: sqlite3.Connection, key: bytes, pseudonym: str) -> str | None:
+    """Find whose pseudonym this is, at any sink that the store knows."""
+    sinks = positions.all_names(conn)
+    tried: set[str] = set()
+    for (text,) in conn.execute("SELECT personal FROM events WHERE personal IS NOT NULL"):
+        mark = persons.mark_in(key, json.loads(text))
+        if mark is not None and mark not in tried:
+            tried.add(mark)
+            if any(persons.pseudonym(key, sink, mark) == pseudonym for sink in sinks):
+                return mark
+    return None
+
+
+def delivered(conn: sqlite3.Connection, entries: Iterable[tuple[int, str, str]]) -> dict[str, int]:
+    """Count how many of these each sink has had."""
+    seqs = [seq for seq, _, _ in entries]
+    told: dict[str, int] = {}
+    for position in reading.sinks(conn):
+        owed = [span for span in position.arrears if not span.replay]
+        told[position.name] = sum(
+            position.since < seq <= position.cursor
+            and not any(span.first < seq <= span.last for span in owed)
+            for seq in seqs
+        )
+    return told
+
+
+def _entries(conn: sqlite3.Connection, person: Person, after: int) -> Iterable[tuple[int, str, str]]:
+    rows = conn.execute(
+        "SELECT seq, id, device, personal FROM events"
+        " WHERE seq > ?1 AND personal IS NOT NULL AND (?2 IS NULL OR device = ?2)",
+        (after, person.device),
+    )
+    for seq, name, device, personal in rows.fetchall() if after else rows:
+        if person.is_in(json.loads(personal)):
+            yield seq, name, device
+
+
+def _letters(conn: sqlite3.Connection, person: Person, mask: Mask) -> dict[int, tuple[str, bytes]]:
+    changed: dict[int, tuple[str, bytes]] = {}
+    for number, stage, sender, head, body in conn.execute(
+        "SELECT number, stage, sender, head, body FROM letters"
+    ):
+        fields = json.loads(head)
+        if stage == "deliver":
+            personal = fields.get("personal")
+            if person.device in (None, sender) and personal and person.is_in(json.loads(personal)):
+                flags = fields["flags"] | Flag.ERASED
+                fields |= {"personal": None, "flags": flags, "body": _without(fields["body"])}
+                changed[number] = (dumps(fields), body)
+        elif fields.get("source") != "people_counter" and (masked := mask(body)) != body:
+            changed[number] = (head, masked)
+    return changed
+
+
+def _held(conn: sqlite3.Connection, person: Person) -> dict[int, str]:
+    changed: dict[int, str] = {}
+    for number, text in conn.execute(
+        "SELECT number, event FROM held WHERE ?1 IS NULL OR device = ?1", (person.device,)
+    ):
+        event: dict[str, Any] = json.loads(text)
+        if event.get("personal") and person.is_in(event["personal"]):
+            # Marked for the log, should the device be adopted: a resend must not bring the person back there.
+            event["personal"] = {persons.FORGOTTEN: True}
+            event["data"] = _without_data(event["data"])
+            changed[number] = dumps(event)
+    return changed
+
+
+def _pictures(conn: sqlite3.Connection, person: Person) -> list[str]:
+    mark = person.mark or persons.mark_of(person.key, person.stated)
+    rows = conn.execute(
+        "SELECT DISTINCT hash FROM pictures WHERE person = ?1 AND (?2 IS NULL OR device = ?2)",
+        (mark, person.device),
+    )
+    return [row[0] for row in rows]
+
+
+def _strip(conn: sqlite3.Connection, seq: int, name: str, device: str) -> None:
+    row = conn.execute("SELECT body FROM events WHERE seq = ?", (seq,)).fetchone()
+    if row is None:
+        return  # retention was faster
+    body = _without(row[0])
+    conn.execute("UPDATE events SET personal = NULL, body = ? WHERE seq = ?", (body, seq))
+    conn.execute("UPDATE events SET flags = flags | ? WHERE id = ?", (Flag.ERASED, name))
+    before, after = (dumps(json.loads(text)["data"]) for text in (row[0], body))
+    conn.execute(
+        "UPDATE devices SET newest_data = ? WHERE id = ? AND newest_data = ?", (after, device, before)
+    )
+
+
+def _without(body: str) -> str:
+    """Take out of a body what the person can be known by: the reference to a picture, the device's own words."""
+    fields = json.loads(body)
+    return dumps(fields | {"data": _without_data(fields["data"])})
+
+
+def _without_data(data: dict[str, Any]) -> dict[str, Any]:
+    left = {name: value for name, value in data.items() if name != "picture_sha256"}
+    if len(left) < len(data):
+        left["picture"] = "erased"
+    if "description" in left:
+        left["description"] = ""
+    return left

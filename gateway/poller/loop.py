@@ -1,0 +1,212 @@
+"""The loop of one poll: ask, read, keep events and place in one transaction, wait; or say what is wrong."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import anyio
+import structlog
+from anyio import to_thread
+
+from gateway import clock
+from gateway.errors import PollUnavailable, StoreUnavailable, Unreadable
+from gateway.event import Event, Json
+from gateway.faults import Faults
+from gateway.intake import Intake, Kept
+from gateway.outbox import Outbox, PollCursor, polls
+from gateway.poller.fetching import Fetcher
+from gateway.poller.shelf import Shelf
+from gateway.poller.standing import Standing
+from gateway.poller.trouble import refused
+from gateway.poller.turns import Turns
+from gateway.retry import Backoff
+from gateway.source import Answer, Aside, Ask, Page, Poll
+
+log = structlog.get_logger()
+
+OWN_FAULTS = ("poll_",)
+_THREAD_FROM = 131_072  # bytes; reading more would hold up the replies to devices
+_BACKOFF = Backoff(base_s=1.0, cap_s=60.0)
+_STORE_S = 5.0  # the store says itself what is wrong with it
+_PATIENCE = 2  # failures in a row before a system that did answer is said not to
+_SHOWN = 300
+
+
+class Loop:
+    """Drives one poll until it is cancelled."""
+
+    def __init__(
+        self,
+        poll: Poll,
+        outbox: Outbox,
+        intake: Intake,
+        faults: Faults,
+        turns: Turns,
+        tell: Callable[[Standing], None],
+    ) -> None:
+        self.poll = poll
+        self.standing = Standing(name=poll.name, source=poll.source)
+        self._outbox = outbox
+        self._intake = intake
+        self._faults = faults
+        self._turns = turns
+        self._tell = tell
+        self._rng = random.Random()
+        self._shelf = Shelf(outbox, poll.name, poll.source)
+        self._cursor: Mapping[str, Json] | None = None
+        self._failures = 0
+        self._fault: str | None = None  # why it gives nothing, as it was last told
+        self._noticed: set[str] = set()
+
+    async def run(self) -> None:
+        """Ask for ever."""
+        fetcher = Fetcher(self.poll.endpoint)
+        try:
+            while True:
+                await clock.sleep(await self._round(fetcher))
+        finally:
+            await fetcher.close()
+
+    def forget_notices(self) -> None:
+        """Clear what was said about a poll that is no longer driven."""
+        for code in self._noticed:
+            self._faults.clear(code, self.poll.name)
+        self._noticed.clear()
+        self._told_last(None)
+
+    async def _round(self, fetcher: Fetcher) -> float:
+        """Ask once; give the seconds until the next time."""
+        try:
+            if self._cursor is None:
+                self._cursor = await self._outbox.write(lambda conn: polls.load(conn, self.poll.name))
+            answer = await self._answer(fetcher, self._cursor)
+            page = await self._page(answer, self._cursor)
+            await self._keep(answer, page)
+        except PollUnavailable as error:
+            return self._failed(error)
+        except StoreUnavailable as error:
+            log.warning("poll_not_kept", poll=self.poll.name, reason=str(error))
+            self._cursor = None  # what is on disk counts
+            return _STORE_S
+        self._well(page)
+        return 0.0 if page.more else self.poll.period_s
+
+    async def _answer(self, fetcher: Fetcher, cursor: Mapping[str, Json]) -> Answer:
+        async with self._turns.take(self.poll.key, self.poll.spacing_s) as nonce:
+            ask: Ask = self.poll.ask(cursor, clock.now(), nonce)
+            self.standing = replace(self.standing, asks=self.standing.asks + 1)
+            return await fetcher.fetch(ask)
+
+    async def _page(self, answer: Answer, cursor: Mapping[str, Json]) -> Page:
+        """Have the answer read; one that cannot be read leaves the place where it is."""
+        try:
+            if len(answer.body) >= _THREAD_FROM:
+                return await to_thread.run_sync(self.poll.read, answer, cursor)
+            return self.poll.read(answer, cursor)
+        except PollUnavailable:
+            raise
+        except Unreadable as unreadable:
+            reason = str(unreadable)
+            if not 200 <= answer.status <= 299:
+                raise refused(self.poll.endpoint, answer) from unreadable
+        except (
+            Exception
+        ) as bug:  # a bug of ours must not end the poll, and the far end keeps what we cannot read
+            log.exception("source_failed", source=self.poll.source, poll=self.poll.name)
+            reason = f"the gateway failed on it ({type(bug).__name__})"
+        if await self._shelf.whole(answer, reason):
+            log.warning("poll_unreadable", poll=self.poll.name, reason=reason)
+        path = answer.target.partition("?")[0]
+        raise PollUnavailable(
+            f"{self.poll.endpoint}: its answer to {path} could not be read: {reason[:_SHOWN]}.",
+            fault="poll_unreadable",
+        )
+
+    async def _keep(self, answer: Answer, page: Page) -> None:
+        """Put everything of a page on disk; a stop waits for that, because it takes milliseconds."""
+        with anyio.CancelScope(shield=True):
+            if page.aside:
+                await self._set_aside(answer, page.aside)
+            events = page.reading.events
+            if events or page.save:
+                place = PollCursor(self.poll.name, page.cursor)
+                try:
+                    kept = await self._intake.keep(
+                        events, answer.received_at, path=_path(answer), cursor=place
+                    )
+                except Unreadable:
+                    kept = await self._keep_singly(answer, page, place)
+                self.standing = replace(self.standing, events=self.standing.events + kept.new)
+            self._cursor = page.cursor
+
+    async def _keep_singly(self, answer: Answer, page: Page, place: PollCursor) -> Kept:
+        """Keep what can be kept of a page that the store does not take as a whole; the place moves last."""
+        new = 0
+        for event in page.reading.events:
+            try:
+                new += (await self._intake.keep([event], answer.received_at, path=_path(answer))).new
+            except Unreadable as unreadable:
+                await self._set_aside(answer, [_as_aside(event, str(unreadable))])
+        await self._intake.keep([], answer.received_at, cursor=place)
+        return Kept(new)
+
+    async def _set_aside(self, answer: Answer, asides: Sequence[Aside]) -> None:
+        if not (new := await self._shelf.records(answer, asides)):
+            return
+        sentence = f"{new} records of {self.poll.endpoint} could not be read: {asides[0].reason[:_SHOWN]}."
+        if self._faults.report("records_unreadable", self.poll.name, sentence):
+            log.warning("poll_records_unreadable", poll=self.poll.name, reason=asides[0].reason)
+
+    # What is told
+
+    def _failed(self, error: PollUnavailable) -> float:
+        self._failures += 1
+        if self._failures >= _PATIENCE or self.standing.answers is None:
+            sentence = f"{self.poll.name} gives nothing. {error}"
+            if self._faults.report(error.fault, self.poll.name, sentence):
+                log.warning("poll_failed", poll=self.poll.name, reason=str(error))
+            self._faults.clear_subject(self.poll.name, OWN_FAULTS, but=error.fault)
+            self._told_last(error.fault)
+            self._stand(answers=False, trouble=str(error))
+        return _BACKOFF.delay(self._failures, self._rng, retry_after_s=error.retry_after_s)
+
+    def _well(self, page: Page) -> None:
+        self._failures = 0
+        self._faults.clear_subject(self.poll.name, OWN_FAULTS)
+        self._told_last(None)
+        self._notice(page)
+        self.standing = replace(self.standing, heard=clock.now(), heard_steady=clock.steady())
+        self._stand(answers=True, trouble="")
+
+    def _told_last(self, fault: str | None) -> None:
+        """Clear what stood before: a poll explains an answer in codes of its own, too."""
+        if self._fault is not None and self._fault != fault:
+            self._faults.clear(self._fault, self.poll.name)
+        self._fault = fault
+
+    def _stand(self, *, answers: bool, trouble: str) -> None:
+        changed = self.standing.answers is not answers
+        since = clock.now() if changed else self.standing.since
+        self.standing = replace(self.standing, answers=answers, since=since, trouble=trouble)
+        if changed:
+            self._tell(self.standing)
+
+    def _notice(self, page: Page) -> None:
+        """Report what stands by this page, and clear what no longer does."""
+        standing = {notice.code for notice in page.reading.notices}
+        for code in self._noticed - standing:
+            self._faults.clear(code, self.poll.name)
+        for notice in page.reading.notices:
+            sentence = f"{self.poll.name}: {notice.sentence}"
+            self._faults.report(notice.code, self.poll.name, sentence, notice.action, again=False)
+        self._noticed = standing
+
+
+def _path(answer: Answer) -> str:
+    return answer.target.partition("?")[0]
+
+
+def _as_aside(event: Event, reason: str) -> Aside:
+    return Aside(
+        reason=reason, body=repr((event.id, event.kind, event.time, event.data)).encode("utf-8", "replace")
+    )

@@ -1,0 +1,75 @@
+"""Puts unreadable answers on the shelf of letters: what is new about them, and not one per try."""
+
+import hashlib
+from collections.abc import Sequence
+
+from anyio import to_thread
+
+from gateway import clock
+from gateway.outbox import Outbox
+from gateway.redact import redact_body
+from gateway.source import Answer, Aside
+
+_LETTER_BYTES = 65_536
+_AGAIN_S = 86_400.0  # the same trouble is worth a second letter after a day
+_MOST_A_DAY = 5  # whole answers, whatever their reasons
+_MOST_MARKS = 1_000
+_MOST_ASIDES = 50  # of one answer: thousands of broken records are one trouble and not thousands
+
+
+class Shelf:
+    """The letters of one poll."""
+
+    def __init__(self, outbox: Outbox, poll: str, source: str) -> None:
+        self._outbox = outbox
+        self._poll = poll
+        self._source = source
+        self._kept: dict[str, float] = {}  # reason: when, in seconds of `clock.steady`
+        self._marks: dict[bytes, None] = {}  # of records that were kept: a poll may meet them again
+        self.letters = 0
+
+    async def whole(self, answer: Answer, reason: str) -> bool:
+        """Keep an answer that could not be read at all; False when a letter tells the same already."""
+        now = clock.steady()
+        self._kept = {why: at for why, at in self._kept.items() if now - at < _AGAIN_S}
+        if reason in self._kept or len(self._kept) >= _MOST_A_DAY:
+            return False
+        await self._keep(reason, answer, answer.body, whole=True)
+        self._kept[reason] = now
+        return True
+
+    async def records(self, answer: Answer, asides: Sequence[Aside]) -> int:
+        """Keep single records that could not be read, each once; of very many only the first."""
+        marks = {hashlib.blake2b(aside.body, digest_size=8).digest(): aside for aside in asides}
+        asides = [aside for mark, aside in marks.items() if mark not in self._marks]
+        for aside in asides[:_MOST_ASIDES]:
+            await self._keep(aside.reason, answer, aside.body, whole=False)
+        if len(asides) > _MOST_ASIDES:
+            more = f"{len(asides) - _MOST_ASIDES} more records of the same answer: {asides[-1].reason}"
+            await self._keep(more, answer, b"", whole=False)
+        self._marks |= dict.fromkeys(marks)
+        while len(self._marks) > _MOST_MARKS:
+            del self._marks[next(iter(self._marks))]
+        return len(asides)
+
+    async def _keep(self, reason: str, answer: Answer, body: bytes, *, whole: bool) -> None:
+        head = {
+            "method": "GET",
+            "path": answer.target.partition("?")[0],
+            "query": "",  # it may hold a signature; what was asked is known from the configuration
+            "content_type": answer.headers.get("content-type", ""),
+            "status": answer.status,
+            "source": self._source,
+            "bytes": len(body),
+            "cut": len(body) > _LETTER_BYTES,
+            "whole": whole,
+        }
+        await self._outbox.keep_letter(
+            stage="parse",
+            sender=self._poll,
+            reason=reason,
+            received_at=answer.received_at,
+            head=head,
+            body=await to_thread.run_sync(redact_body, body[:_LETTER_BYTES]),
+        )
+        self.letters += 1

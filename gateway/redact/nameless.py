@@ -1,0 +1,19 @@
+"""Masks what needs no name to be known: logins and queries in addresses, Windows users, Base64 as long as a picture."""
+
+import re
+
+_URI_LOGIN = re.compile(rb"(?<=://)[^/\s\"'<>\\]*@")
+# What is asked of an address may be a key, whatever it is called.
+_URI_QUERY = re.compile(rb"(://[^\s\"'<>?\\]{0,512}+\?)[^\s\"'<>\\#]++")
+_WINDOWS_USER = re.compile(
+    rb"(?<![a-z0-9])([a-z]:(?:\\{1,8}+|/)+users(?:\\{1,8}+|/)+)[^\\/\"'<>\r\n]++", re.IGNORECASE
+)
+_PICTURE_RUN = re.compile(rb"(?<![A-Za-z0-9+/\\%])[A-Za-z0-9+/\\%]{512,}+={0,2}")
+
+
+def nameless(raw: bytes) -> bytes:
+    """Mask what needs no name to be known: the login in an address, and Base64 as long as a picture."""
+    masked = _URI_LOGIN.sub(b"***@", raw)
+    masked = _URI_QUERY.sub(rb"\1***", masked)
+    masked = _WINDOWS_USER.sub(rb"\1***", masked)
+    return _PICTURE_RUN.sub(lambda run: b"<%d chars>" % len(run[0]), masked)

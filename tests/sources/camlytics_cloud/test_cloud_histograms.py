@@ -1,0 +1,49 @@
+"""The histograms: one observation of each trigger and hour that is over."""
+
+import json
+
+from cloud_asking import Asker, Hands, account, cloud
+
+from gateway.sources.camlytics_cloud import polls
+
+
+def histograms() -> Asker:
+    hands = Hands()
+    poll = next(one for one in polls(account()) if one.name.endswith("histograms"))
+    return Asker(poll, cloud(hands), hands)
+
+
+def test_every_hour_that_is_over_comes_once():
+    """Over half a day each trigger has one observation for each whole hour, and none of the running one."""
+    asker = histograms()
+    asker.pass_time(12 * 3600, every=1800)
+    hours = [event.time for event in asker.events.values() if event.data["trigger"].startswith("60000")]
+    assert len(hours) == len(asker.events) == asker.emitted
+    assert max(hours).timestamp() + 3600 <= asker.hands.at
+    triggers = {event.data["trigger"] for event in asker.events.values()}
+    assert len(hours) == len(triggers) * len(set(hours))
+    assert len(set(hours)) >= 34
+    assert all(abs(sum(event.data["counting_data"]) - 3600) < 0.2 for event in asker.events.values())
+
+
+def test_a_histogram_that_is_none_is_set_aside_once():
+    """Numbers that are no numbers and hours that are none become letters and hold nothing up."""
+    asker = histograms()
+    asker.page()
+    good = {
+        "histogram_time": "2026-05-05T04:00:00+00:00",
+        "trigger_id": "t",
+        "channel_id": "c",
+        "counting_data": [3600],
+    }
+    items = [
+        {**good, "counting_data": ["many"]},
+        {**good, "histogram_time": None},
+        {**good, "lifetime_data": 5},
+        good,
+    ]
+    body = json.dumps({"code": 0, "result": items}).encode()
+    asker.take(200, {}, body)
+    asker.take(200, {}, body)
+    assert (3, 1) == (len(asker.aside), len(asker.events))
+    assert [3600] == next(iter(asker.events.values())).data["counting_data"]
