@@ -2,7 +2,9 @@
 
 import anyio
 import pytest
+from hand_clock import HandClock
 
+from gateway import clock
 from gateway.daemon.supervision import GivingUp, supervise
 from gateway.faults import Faults
 
@@ -46,19 +48,15 @@ def test_a_noisy_sender_pushes_out_nobody_elses_fault():
     assert len(faults) <= 1 + Faults.MAX_ALIKE
 
 
-def test_what_happened_once_is_forgotten_in_time(monkeypatch):
+def test_what_happened_once_is_forgotten_in_time():
     """A refused connection is no longer a fault when it has not happened again for an hour; a full store stays one."""
-    from datetime import UTC, datetime, timedelta
-
-    import gateway.faults
-
-    class Later(datetime):
-        @classmethod
-        def now(cls, tz=None):
-            return datetime.now(UTC) + timedelta(hours=2)
-
-    faults = Faults()
-    faults.report("refused_sender", "198.51.100.1", "refused")
-    faults.report("store_full", "", "The store is full.")
-    monkeypatch.setattr(gateway.faults, "datetime", Later)
-    assert ["store_full"] == [fault.code for fault in faults]
+    hand = HandClock()
+    before = clock.use(hand)
+    try:
+        faults = Faults()
+        faults.report("refused_sender", "198.51.100.1", "refused")
+        faults.report("store_full", "", "The store is full.")
+        hand.go(7200)
+        assert ["store_full"] == [fault.code for fault in faults]
+    finally:
+        clock.use(before)

@@ -167,6 +167,5 @@ def counters_tallies(site: Site) -> Bag[tuple[str, str, str]]:
     with sqlite3.connect(f"file:{site.directory}/store/gateway.db?mode=ro", uri=True) as conn:
         rows = conn.execute("SELECT device, day, measure, amount FROM tallies")
         counts = {(device, day, measure): amount for device, day, measure, amount in rows}
-    return +Bag(
-        {key: amount for key, amount in counts.items() if key[0].startswith(("counter-", "camlytics"))}
-    )
+    people = ("counter-", "camlytics")
+    return +Bag({key: n for key, n in counts.items() if key[0].startswith(people) and key[2] != "alarms"})
