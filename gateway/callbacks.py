@@ -104,7 +104,7 @@ class Callbacks(Receiver):
         return await super().handle(request)
 
     def _visit(self, request: Request) -> Response:
-        self._show_visit(request)
+        self.visits.show(request, self.reception.tokens)
         return Response(405, b"Send callbacks with POST or PUT.\n", "text/plain", {"allow": "POST, PUT"})
 
     def _note_sender(self, post: Post, source: Source, reading: Reading) -> None:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 def quiet(monkeypatch):
     """The daemon thins these lines out; here nobody does, and writing ten thousand takes longer than the rest."""
     silent = SimpleNamespace(warning=lambda *_, **__: None)
-    monkeypatch.setattr("gateway.receiver.log", silent)
+    monkeypatch.setattr("gateway.receiver.receiver.log", silent)
 
 
 START = 1_761_991_200
@@ -81,7 +81,7 @@ async def test_ten_thousand_invented_devices_leave_no_more_than_the_first_thousa
         used = outbox.look().used - pages
         assert 10_091 == receiver.counters.posts - 1
         assert taken <= 8 * 50 + 60
-        caches = (receiver._seen_at, receiver._address_of, outbox._book._pages)
+        caches = (receiver.senders, outbox._book._pages)
         assert [] == [len(cache) for cache in caches if len(cache) > 8 * 50 + 2]
         decided = outbox._admission.decided
         assert (len(decided.by_itself), len(decided.waiting)) <= (300, 60)

@@ -92,7 +92,7 @@ class CallbackPort:
             "unauthorised": receiver.unauthorised,
             "last_post_s": None if last is None else round(clock.steady() - last, 1),
             "refused_connections": dict(self._refusals),
-            "visitors": list(receiver.visitors)[-10:],
+            "visitors": list(receiver.visits.last)[-10:],
         }
 
     async def _open(self, section: CallbacksSection, scope: anyio.CancelScope) -> None:

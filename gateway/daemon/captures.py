@@ -186,7 +186,7 @@ class Captures:
         """Watch the pushes only while somebody wants them."""
         for hooks, hook in (
             (self._receiver.watchers, self._seen),
-            (self._receiver.visit_watchers, self._visited),
+            (self._receiver.visits.watchers, self._visited),
         ):
             if self._running and hook not in hooks:
                 hooks.append(hook)  # type: ignore[arg-type]  # each list has its own kind of hook

@@ -243,7 +243,7 @@ class Gateway:
         with reading.looking(self.outbox.settings.directory) as conn:
             self._key = reading.meta(conn, "pseudonym_key") or ""
             for page in reading.devices(conn):
-                self._receiver.remember(str(page["source"]), str(page["address"]), str(page["id"]))
+                self._receiver.senders.remember(str(page["source"]), str(page["address"]), str(page["id"]))
 
     # What a person is told
 

@@ -66,7 +66,7 @@ class Requests:
                 "since_start": self._since_start(),
                 "store": facts | self._store(),
                 "sinks": [self._sink(name, accounts.get(name) or {"name": name}) for name in names],
-                "visitors": list(self._receiver.visitors)[-10:],
+                "visitors": list(self._receiver.visits.last)[-10:],
                 "pictures": self.eraser.album.held() if self.eraser else None,
                 "adoption": self.adoption.describe() if self.adoption else None,
                 "captures": self.captures.running() if self.captures else [],

@@ -1,7 +1,8 @@
 """The hot statements of the store, in one place and in plain SQL: a row through here costs 3 µs, not 30."""
 
 NEWEST_OF_ID = (
-    "SELECT revision, flags, kind, device, time, body, seq FROM events WHERE id = ? ORDER BY revision DESC LIMIT 1"
+    "SELECT revision, flags, kind, device, time, body, seq FROM events WHERE id = ?"
+    " ORDER BY revision DESC LIMIT 1"
 )
 ONE_REVISION = "SELECT body, personal, flags FROM events WHERE id = ? AND revision = ?"
 INSERT_EVENT = (

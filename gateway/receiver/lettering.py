@@ -1,0 +1,77 @@
+"""How a push becomes a letter, and a letter a push again: without the secrets that stood in it."""
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, tzinfo
+
+from gateway import clock
+from gateway.outbox import Letter
+from gateway.redact import redact_path, redact_query
+from gateway.source import Post
+
+# A letter shows what came; megabytes would only fill the shelf, and masking them takes long.
+LETTER_BYTES = 262_144
+
+
+def shown_path(post: Post) -> str:
+    """Give the path as it may be kept and shown."""
+    return redact_path(post.path, frozenset({post.token} if post.token else ()))
+
+
+def head_of(post: Post, source: str | None, port: str) -> dict[str, object]:
+    """Give what a letter keeps of a push beside its body."""
+    return {
+        "port": port,
+        "method": post.method,
+        "path": shown_path(post),
+        "token": _digest(post.token) if post.token else None,
+        "query": redact_query(post.query),
+        "content_type": post.headers.get("content-type", ""),
+        "source": source,
+        "bytes": len(post.body),
+        "cut": len(post.body) > LETTER_BYTES,
+        "clock_unsynced": not clock.vouches(post.received_at),
+    }
+
+
+def push_of(letter: Letter, zone: tzinfo | None, tokens: Collection[str]) -> Post:
+    """Make the push again that a letter was made of."""
+    head = letter.head
+    post = Post(
+        method=str(head.get("method", "POST")),
+        path=str(head.get("path", "/")),
+        query=str(head.get("query", "")),
+        headers={"content-type": str(head.get("content_type", ""))},
+        body=letter.body,
+        address=letter.sender,
+        received_at=datetime.fromtimestamp(letter.received / 1000, UTC),
+        zone=zone,
+    )
+    return replace(post, token=_token_of(head, post.path, tokens))
+
+
+def token_in(path: str, tokens: Collection[str]) -> str | None:
+    """Find the path token of a configured device."""
+    return next((part for part in path.split("/") if part in tokens), None) if tokens else None
+
+
+def _token_of(head: Mapping[str, object], path: str, tokens: Collection[str]) -> str | None:
+    """Find the token of a letter, which does not hold it."""
+    wanted = head.get("token")
+    if wanted is None:
+        return token_in(path, tokens)
+    return next((token for token in tokens if _digest(token) == wanted), None)
+
+
+def unknown(post: Post) -> str:
+    """Say what a body looks like without quoting it: it may begin with a secret."""
+    first = post.body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    looks = {b"<": "looks like XML", b"{": "looks like JSON", b"[": "looks like JSON"}.get(
+        first, "is no XML and no JSON"
+    )
+    return f"no source recognises this body, which {looks} ({len(post.body)} bytes)"
+
+
+def _digest(token: str) -> str:
+    return hashlib.blake2b(token.encode(), digest_size=8).hexdigest()
