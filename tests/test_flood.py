@@ -122,8 +122,8 @@ async def test_what_the_notices_of_strangers_say_is_not_told(tmp_path):
         old = request("f1", "10.0.0.1", -24_000_000)  # its clock stands decades ago
         assert 200 == (await receiver.handle(old)).status
         assert [] == [fault.code for fault in faults]
-        await outbox.decide(lambda desk: desk.adopt("counter-f1"))
-        await outbox.settle_held(lambda event: event)
+        await outbox.desk.decide(lambda desk: desk.adopt("counter-f1"))
+        await outbox.desk.settle(lambda event: event)
         await receiver.handle(request("f1", "10.0.0.1", -24_000_001))
         assert ["clock_not_set"] == [fault.code for fault in faults if fault.subject == "counter-f1"]
 
@@ -170,7 +170,7 @@ async def test_what_the_configuration_names_never_waits(tmp_path, configured, vo
         receiver.vouched = vouched
         receiver.reception = Reception(sources=(Told(configured=configured),), gateway_id="gw")
         assert 200 == (await receiver.handle(Request("POST", "/", "", {}, b"x", "10.0.0.1"))).status
-        assert (expected, 1 - expected) == (outbox.received, outbox.lobby.events)
+        assert (expected, 1 - expected) == (outbox.received, outbox.desk.lobby.events)
 
 
 async def test_a_letter_that_is_read_again_does_not_get_past_the_door(tmp_path):
@@ -181,4 +181,4 @@ async def test_a_letter_that_is_read_again_does_not_get_past_the_door(tmp_path):
             1, "parse", "", "10.0.0.1", "", 0, retry=False, head={}, body=request("1", "10.0.0.1").body
         )
         assert await receiver.read_again(letter) is None
-        assert (0, 1) == (outbox.received, outbox.lobby.events)
+        assert (0, 1) == (outbox.received, outbox.desk.lobby.events)

@@ -91,8 +91,8 @@ async def test_what_was_held_is_turned_as_the_owner_wants_when_it_is_adopted(tmp
         intake = Intake(outbox, Policy())
         await intake.keep([count(0, 5, exits=2)], NOON, caller=Caller("10.0.0.5"))
         intake.policy = SWAPPED
-        await outbox.decide(lambda desk: desk.adopt("counter-a"))
-        await outbox.settle_held(intake.prepared)
+        await outbox.desk.decide(lambda desk: desk.adopt("counter-a"))
+        await outbox.desk.settle(intake.prepared)
     assert (2, 5) == tuple(tallies(tmp_path)["2026-10-05", name] for name in ("enters", "exits"))
 
 

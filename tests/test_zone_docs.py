@@ -22,9 +22,9 @@ async def test_states_and_events_of_a_zone_are_as_described(tmp_path):
         async with opened(tmp_path, **zoned(hall)) as outbox:
             await outbox.remember()
             await outbox.append([count(0, 6)], NOON)
-            await outbox.set_occupancy(HALL, 4)
+            await outbox.zones.put(HALL, 4)
             hands.go(days=3)
-            await outbox.look_at_zones()
+            await outbox.zones.look()
             projection = Projection(outbox.path, "gw", ZoneInfo("UTC"))
             projection.zoning, projection.sums = Zoning((hall,)), outbox.sums
             states = {one.device: json.loads(one.payload) for one in await projection.states()}

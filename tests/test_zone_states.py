@@ -68,7 +68,7 @@ async def test_what_is_not_known_is_null(tmp_path, hands):
     hall = zone("counter-a", capacity=10)
     async with opened(tmp_path, **zoned(hall, tz=TZ)) as outbox:
         await outbox.remember()
-        await outbox.look_at_zones()
+        await outbox.zones.look()
         told = await state(outbox, hall)
     assert (None, None, None, None, "stale") == tuple(
         told[name] for name in ("occupancy", "occupancy_raw", "percent", "over_capacity", "quality")
@@ -81,9 +81,9 @@ async def test_a_reset_says_that_nobody_is_there(tmp_path, hands):
     hall = zone("counter-a", reset=FOUR, reset_to=2)
     async with opened(tmp_path, **zoned(hall, tz=TZ)) as outbox:
         await outbox.remember()
-        await outbox.look_at_zones()
+        await outbox.zones.look()
         hands.go(days=1)
-        await outbox.look_at_zones()
+        await outbox.zones.look()
         told = await state(outbox, hall)
     assert (2, "reset", None) == tuple(
         told[n] for n in ("occupancy", "occupancy_from", "drift_at_last_reset")

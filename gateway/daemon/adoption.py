@@ -32,21 +32,21 @@ class Adoption:
         """Work off what need not wait any longer, for ever; a start goes on where a crash interrupted it."""
         await self.review()
         while True:
-            await self._outbox.due.wait()
-            self._outbox.due.clear()
+            await self._outbox.desk.due.wait()
+            self._outbox.desk.due.clear()
             try:
-                while (settled := await self._outbox.settle_held(self._intake.prepared)) is not None:
+                while (settled := await self._outbox.desk.settle(self._intake.prepared)) is not None:
                     if not settled.left:
                         log.info("held_events_settled", new=settled.new, lettered=settled.lettered)
             except StoreUnavailable:  # the writer says why
                 await anyio.sleep(_PAUSE_S)
-                self._outbox.due.set()
+                self._outbox.desk.due.set()
 
     async def review(self) -> None:
         """Look at what waits with the rules that hold now: what need not wait is adopted."""
         rules = self._outbox.settings.admission
         try:
-            due = await self._outbox.decide(lambda desk: desk.review(rules))
+            due = await self._outbox.desk.decide(lambda desk: desk.review(rules))
         except StoreUnavailable:
             return  # the next push of a device asks again
         if due:
@@ -69,7 +69,7 @@ class Adoption:
         longest = LONGEST_S / _MINUTE_S
         if not isinstance(minutes, int | float) or not math.isfinite(minutes) or not 0 <= minutes <= longest:
             raise GatewayError(f"A window is 0 to {longest:.0f} minutes long.")
-        await self._outbox.put_window(minutes * _MINUTE_S)
+        await self._outbox.desk.put_window(minutes * _MINUTE_S)
         log.info("adoption_window", minutes=minutes)
         if not minutes:
             return "Closed. Unknown devices are treated as adoption.unknown_devices says."
@@ -80,7 +80,7 @@ class Adoption:
         devices = [str(row["device"]) for row in rows]
         if not devices:
             return "No device waits."
-        await self._outbox.decide(lambda desk: desk.adopt_all(devices))
+        await self._outbox.desk.decide(lambda desk: desk.adopt_all(devices))
         log.info("devices_adopted", devices=len(devices))
         return f"Adopted {_number(len(devices), 'device')}. {_held(rows)}"
 
@@ -90,12 +90,12 @@ class Adoption:
         if len(devices) > 1:
             raise GatewayError(f"{name} can be {', '.join(devices[:5])}: say which one by its id.")
         if devices:
-            await self._outbox.decide(lambda desk: desk.adopt(devices[0]))
+            await self._outbox.desk.decide(lambda desk: desk.adopt(devices[0]))
             log.info("device_adopted", device=devices[0])
             return f"Adopted {devices[0]}. {_held([row for row in rows if row['device'] == devices[0]])}"
         taken_back = self._ignored(name)
         if taken_back is not None:
-            await self._outbox.decide(lambda desk: desk.notice(taken_back))
+            await self._outbox.desk.decide(lambda desk: desk.notice(taken_back))
             return f"{taken_back} is no longer ignored; what it pushes from now on is treated like that of any other."
         pages = await to_thread.run_sync(self._pages, name)
         if pages:
@@ -116,7 +116,7 @@ class Adoption:
             raise GatewayError(f"No device called {name} waits or was seen, and it is no address either.")
         if target in self._outbox.settings.admission.configured:
             raise GatewayError(f"{target} is named in the configuration: take its section out first.")
-        dropped = await self._outbox.decide(lambda desk: desk.ignore(target))
+        dropped = await self._outbox.desk.decide(lambda desk: desk.ignore(target))
         log.info("device_ignored", name=target, dropped=dropped)
         what = target if devices else f"Every unknown device of {target}"
         return (
@@ -128,7 +128,11 @@ class Adoption:
 
     def describe(self) -> dict[str, object]:
         """Say how it stands, for the status."""
-        lobby, rules, left_s = self._outbox.lobby, self._outbox.settings.admission, self._outbox.window_left_s
+        lobby, rules, left_s = (
+            self._outbox.desk.lobby,
+            self._outbox.settings.admission,
+            self._outbox.desk.window_left_s,
+        )
         return {
             "unknown_devices": "hold" if rules.hold else "accept",
             "waiting_devices": lobby.devices,
@@ -148,13 +152,13 @@ class Adoption:
             return [str(page["id"]) for page in reading.devices(conn, name)]
 
     def _ignored(self, name: str) -> str | None:
-        ignored = self._outbox.lobby.ignored
+        ignored = self._outbox.desk.lobby.ignored
         return next((known for known in (name, _address(name)) if known in ignored), None)
 
 
 def tell_waiting(outbox: Outbox, faults: Faults) -> None:
     """Keep the fault about devices that wait as things are."""
-    lobby = outbox.lobby
+    lobby = outbox.desk.lobby
     if not lobby.devices:
         faults.clear("devices_waiting")
         return

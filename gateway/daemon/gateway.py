@@ -208,7 +208,7 @@ class Gateway:
     async def _begin_zones(self) -> None:
         """Reset what was due while the box was off, before anything new counts; the writer does it too."""
         with contextlib.suppress(StoreUnavailable):
-            await self.outbox.look_at_zones()
+            await self.outbox.zones.look()
 
     async def _keep_zones(self) -> None:
         await keep_zones(self.outbox)

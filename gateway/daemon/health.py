@@ -38,7 +38,7 @@ class Health:
             "time_synced": clock.standing() == clock.Standing.SYNCED,
             "clock": clock.standing(),
             "received": self._outbox.received,
-            "devices_waiting": self._outbox.lobby.devices,
+            "devices_waiting": self._outbox.desk.lobby.devices,
             "sinks": sinks,
             "faults": [fault.as_json() for fault in self.standing()],
         }

@@ -53,7 +53,7 @@ def _door(door: str, config: Config, *, out: bool) -> Door:
 async def keep_zones(outbox: Outbox) -> None:
     """Reset each zone when its time has come, for ever; no push is needed for it."""
     while True:
-        due = outbox.next_reset
+        due = outbox.zones.next_reset
         with anyio.move_on_after(_ROUND_S):
             if due is None:
                 await anyio.sleep(_ROUND_S)
@@ -62,8 +62,8 @@ async def keep_zones(outbox: Outbox) -> None:
         if due is not None and clock.now_ms() >= due:
             if clock.plausible():
                 with contextlib.suppress(GatewayError):  # the next round tries again
-                    await outbox.look_at_zones()
-            if outbox.next_reset == due:
+                    await outbox.zones.look()
+            if outbox.zones.next_reset == due:
                 await anyio.sleep(_ROUND_S)
 
 
@@ -140,7 +140,7 @@ class ZoneAnswers:
         if id_ not in self.zoning.by_id:
             known = ", ".join(zone.place for zone in self.zoning.zones) or "none"
             raise GatewayError(f"There is no zone {name[:60]!r} in the configuration; there are: {known}.")
-        told = await self._outbox.set_occupancy(id_, people)
+        told = await self._outbox.zones.put(id_, people)
         place = "The site" if id_ == SITE else f"Zone {name}"
         was = told["drift"] if isinstance(told["drift"], int) else 0
         return f"{place} now has {told['occupancy']} people; the count had {_off(was)}."

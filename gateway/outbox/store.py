@@ -18,12 +18,12 @@ from anyio import to_thread
 
 from gateway import clock
 from gateway.errors import StoreUnavailable
-from gateway.event import Event, Json
+from gateway.event import Event
 from gateway.outbox import connection, damage, letters, opening, pictures, polls, reading, salvage
 from gateway.outbox.admission import Admission
-from gateway.outbox.adopting import Settled, settle
 from gateway.outbox.ages import Ages
 from gateway.outbox.appending import Appended, Appender
+from gateway.outbox.desk import Desk
 from gateway.outbox.devices import Book
 from gateway.outbox.entry import Entry, Flag, milliseconds
 from gateway.outbox.held import Push
@@ -41,6 +41,7 @@ from gateway.outbox.space import Space
 from gateway.outbox.strangers import Admitted, Caller
 from gateway.outbox.tail import Tail
 from gateway.outbox.writer import Writer
+from gateway.outbox.zone_keeping import ZoneKeeping
 
 T = TypeVar("T")
 
@@ -66,8 +67,6 @@ class Outbox:
         self._book = Book(opened.conn)
         self._appender = Appender(opened.conn, self._book, opened.head, lambda: self.settings)
         self._admission = Admission(opened.conn, self._book)
-        self._due = asyncio.Event()
-        self.lobby = self._admission.lobby()  # what waits to be adopted
         self._skipped = opened.skipped
         self._writer = Writer(
             opened.conn,
@@ -77,6 +76,8 @@ class Outbox:
             after_rollback=self._after_rollback,
         )
         self._places = Places(self._writer.nudge)
+        self.desk = Desk(self._admission, self._appender, self._roomy, self.write)
+        self.zones = ZoneKeeping(self._appender, self.write)
         self._removal = _Removal()
         self._removals = 0  # steps of retention that removed something, rolled back or not
         self._tail = Tail()
@@ -203,7 +204,7 @@ class Outbox:
 
         return await self.write(work)
 
-    # Zones
+    # What was counted of late
 
     @property
     def sums(self) -> Recent:
@@ -214,52 +215,6 @@ class Outbox:
         """Read the last hours from the log, so that their sums are known."""
         await to_thread.run_sync(self.sums.rebuild, self.path)
         self.sums.ready.set()
-
-    @property
-    def next_reset(self) -> int | None:
-        """When the next zone is due to be reset, in ms; None when none ever is."""
-        return self._appender.occupancy.next_reset
-
-    async def look_at_zones(self) -> None:
-        """Reset the zones that are due, and take over the configured ones if they are new."""
-        await self.write(lambda _conn: None)
-
-    async def set_occupancy(self, zone: str, people: int | None) -> Mapping[str, Json]:
-        """Say how many people are in a zone now, None to reset it; give what the log says about it."""
-        return await self.write(lambda _conn: self._appender.set_occupancy(zone, people))
-
-    # Devices that nobody has adopted yet
-
-    @property
-    def due(self) -> asyncio.Event:
-        """Set when something is held of a device that is known by now."""
-        return self._due
-
-    async def settle_held(self, prepare: Callable[[Event], Event]) -> Settled | None:
-        """Put a piece of what need not wait any longer into the log; None when there is nothing of that."""
-        self._room.demand(self.settings)
-
-        def work(conn: sqlite3.Connection) -> Settled | None:
-            device = min(self._admission.due, default=None)
-            if device is None:
-                return None
-            drafting, bounds = self.settings.drafting, self.settings.letters
-            return settle(conn, self._admission, self._appender, drafting, prepare, bounds, device)
-
-        return await self.write(work)
-
-    async def decide(self, work: Callable[[Admission], T]) -> T:
-        """Have a person's decision about devices carried out in the next transaction."""
-        return await self.write(lambda _conn: work(self._admission))
-
-    async def put_window(self, seconds: float) -> None:
-        """Take unknown devices up for so long from now; 0 ends it."""
-        await self.write(lambda conn: self._admission.window.put(conn, seconds))
-
-    @property
-    def window_left_s(self) -> float:
-        """For how long unknown devices are still taken up because a person said so."""
-        return self._admission.window.left_s
 
     # Following the log
 
@@ -424,6 +379,11 @@ class Outbox:
         """Measure the room that is left."""
         return self._room.look(self.settings)
 
+    def _roomy(self) -> Settings:
+        """Give the settings, or raise `StoreFull`."""
+        self._room.demand(self.settings)
+        return self.settings
+
     # Inside the writer
 
     def _before_commit(self, conn: sqlite3.Connection) -> tuple[Sequence[Entry], _Removal]:
@@ -441,9 +401,7 @@ class Outbox:
     def _after_commit(self, told: tuple[Sequence[Entry], _Removal]) -> None:
         entries, removal = told
         self._appender.committed_now()
-        self.lobby = self._admission.lobby()
-        if self._admission.due:
-            self._due.set()
+        self.desk.committed()
         self._places.committed(removal.expired)
         self._tail.add(entries)
         if removal.up_to:

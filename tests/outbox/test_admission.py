@@ -29,7 +29,7 @@ async def push(outbox: Outbox, name: str, minute: int = 0, *, caller: Caller = H
 
 async def settle(outbox: Outbox) -> int:
     new = 0
-    while (settled := await outbox.settle_held(same)) is not None:
+    while (settled := await outbox.desk.settle(same)) is not None:
         new += settled.new
     return new
 
@@ -46,7 +46,11 @@ async def test_what_a_stranger_says_is_held_and_nowhere_else(tmp_path):
     async with opened(tmp_path, admission=HOLD) as outbox:
         told = await push(outbox, "counter-a")
         assert (0, 0, 1, True) == (told.new, told.duplicates, told.held, told.apart)
-        assert (1, 1, ("counter-a",)) == (outbox.lobby.devices, outbox.lobby.events, outbox.lobby.some)
+        assert (1, 1, ("counter-a",)) == (
+            outbox.desk.lobby.devices,
+            outbox.desk.lobby.events,
+            outbox.desk.lobby.some,
+        )
     assert [] == in_log(tmp_path)
     assert [] == rows(tmp_path, "SELECT * FROM tallies") + rows(tmp_path, "SELECT * FROM devices")
     assert [("counter-a", "/c")] == rows(tmp_path, "SELECT device, path FROM held")
@@ -68,7 +72,7 @@ async def test_a_resend_of_what_is_held_is_held_once(tmp_path):
         device = counter("counter-a")
         both = [count(0, 2, device=device), count(0, 2, device=device), count(1, 3, device=device)]
         assert 1 == (await outbox.append(both, NOON, caller=HERE)).held
-        await outbox.decide(lambda desk: desk.adopt("counter-a"))
+        await outbox.desk.decide(lambda desk: desk.adopt("counter-a"))
         assert 2 == await settle(outbox)
     assert 5 == tallies(tmp_path)["2026-10-05", "enters"]
 
@@ -79,12 +83,12 @@ async def test_adopted_pushes_enter_the_log_as_they_came(tmp_path):
         for minute in range(3):
             at = NOON + timedelta(minutes=minute + 1)
             await outbox.append([count(minute)], at, f"/p{minute}", caller=HERE)
-        await outbox.decide(lambda desk: desk.adopt("counter-a"))
+        await outbox.desk.decide(lambda desk: desk.adopt("counter-a"))
         assert 1 == (await push(outbox, "counter-a", 3)).held
-        assert outbox.due.is_set()
+        assert outbox.desk.due.is_set()
         assert 4 == await settle(outbox)
         assert 1 == (await push(outbox, "counter-a", 4)).new
-        assert 0 == outbox.lobby.devices
+        assert 0 == outbox.desk.lobby.devices
         with reading.looking(tmp_path) as conn:
             (page,) = reading.devices(conn)
     minutes = [
@@ -104,7 +108,7 @@ async def test_many_held_events_enter_in_pieces(tmp_path):
         for start in range(0, 1_000, 100):
             events = [count(minute, 1) for minute in range(start, start + 100)]
             await outbox.append(events, NOON, caller=HERE)
-        await outbox.decide(lambda desk: desk.adopt("counter-a"))
+        await outbox.desk.decide(lambda desk: desk.adopt("counter-a"))
         before = outbox.commits
         assert 1_000 == await settle(outbox)
         assert outbox.commits - before >= 5
@@ -118,11 +122,11 @@ async def test_a_crash_between_two_pieces_neither_loses_nor_doubles(tmp_path):
         await running.outbox.append(
             [count(minute) for minute in range(start, start + 100)], NOON, caller=HERE
         )
-    await running.outbox.decide(lambda desk: desk.adopt("counter-a"))
-    assert 200 == (await running.outbox.settle_held(same)).new
+    await running.outbox.desk.decide(lambda desk: desk.adopt("counter-a"))
+    assert 200 == (await running.outbox.desk.settle(same)).new
     await running.abandon()
     async with opened(tmp_path, admission=HOLD) as outbox:
-        assert 1 == await outbox.decide(lambda desk: desk.review(HOLD))
+        assert 1 == await outbox.desk.decide(lambda desk: desk.review(HOLD))
         assert 300 == await settle(outbox)
     assert 500 == sum(amount for (_, measure), amount in tallies(tmp_path).items() if measure == "enters")
     assert [(0,)] == rows(tmp_path, "SELECT count(*) FROM held")
@@ -132,10 +136,10 @@ async def test_an_adoption_is_remembered_before_anything_was_settled(tmp_path):
     """A crash right after the decision does not take it back."""
     running = await Running.start(tmp_path, admission=HOLD)
     await push(running.outbox, "counter-a")
-    await running.outbox.decide(lambda desk: desk.adopt("counter-a"))
+    await running.outbox.desk.decide(lambda desk: desk.adopt("counter-a"))
     await running.abandon()
     async with opened(tmp_path, admission=HOLD) as outbox:
-        assert 1 == await outbox.decide(lambda desk: desk.review(HOLD))
+        assert 1 == await outbox.desk.decide(lambda desk: desk.review(HOLD))
         assert 1 == await settle(outbox)
 
 
@@ -147,9 +151,9 @@ async def test_what_the_disk_damaged_becomes_a_letter(tmp_path):
         await outbox.write(
             lambda conn: conn.execute("UPDATE held SET event = '{\"id\": 7}' WHERE number = 2")
         )
-        await outbox.decide(lambda desk: desk.adopt("counter-a"))
+        await outbox.desk.decide(lambda desk: desk.adopt("counter-a"))
         assert 2 == await settle(outbox)
-        assert 0 == outbox.lobby.devices
+        assert 0 == outbox.desk.lobby.devices
     assert [("adopt", "counter-a")] == rows(tmp_path, "SELECT stage, sender FROM letters")
 
 
@@ -167,7 +171,7 @@ async def test_a_failed_transaction_holds_nothing(tmp_path):
         one, two = await asyncio.gather(push(outbox, "counter-b"), failing, return_exceptions=True)
         assert [StoreUnavailable, StoreUnavailable] == [type(one), type(two)]
         assert 1 == (await push(outbox, "counter-b")).held
-        assert (2, 2) == (outbox.lobby.devices, outbox.lobby.events)
+        assert (2, 2) == (outbox.desk.lobby.devices, outbox.desk.lobby.events)
     assert [(2,)] == rows(tmp_path, "SELECT count(*) FROM held")
 
 
@@ -201,7 +205,7 @@ async def test_a_configuration_that_names_a_waiting_device_adopts_it(tmp_path):
         await push(outbox, "counter-a")
         rules = Rules(hold=True, configured=frozenset({"counter-a"}))
         outbox.settings = replace(outbox.settings, admission=rules)
-        await outbox.decide(lambda desk: desk.review(rules))
+        await outbox.desk.decide(lambda desk: desk.review(rules))
         assert 1 == await settle(outbox)
 
 
@@ -212,9 +216,9 @@ async def test_from_hold_to_accept_all_that_waits_is_adopted_within_the_bounds(t
             await push(outbox, f"counter-{number}")
         rules = Rules(max_devices=100, per_address=4)
         outbox.settings = replace(outbox.settings, admission=rules)
-        await outbox.decide(lambda desk: desk.review(rules))
+        await outbox.desk.decide(lambda desk: desk.review(rules))
         assert 4 == await settle(outbox)
-        assert 2 == outbox.lobby.devices
+        assert 2 == outbox.desk.lobby.devices
 
 
 async def test_a_device_whose_page_was_lost_is_still_known(tmp_path):
@@ -261,7 +265,7 @@ async def test_one_address_ends_at_its_share_and_others_still_get_in(tmp_path):
         assert 200 == fates.total()
         for number in range(1, 20):  # each from an address of its own, as long as there is any room
             assert 1 == (await push(outbox, f"counter-{number}", caller=Caller(f"10.0.1.{number}"))).new
-        assert fates["in"] + 19 == outbox.lobby.introduced
+        assert fates["in"] + 19 == outbox.desk.lobby.introduced
 
 
 async def test_taking_up_ends_and_what_comes_then_waits(tmp_path):
@@ -272,9 +276,9 @@ async def test_taking_up_ends_and_what_comes_then_waits(tmp_path):
             await push(outbox, f"counter-{number}", caller=Caller(f"10.0.0.{number}")) for number in range(4)
         ]
         assert [1, 1, 0, 0] == [each.new for each in told]
-        await outbox.decide(lambda desk: desk.adopt("counter-2"))
+        await outbox.desk.decide(lambda desk: desk.adopt("counter-2"))
         assert 1 == await settle(outbox)
-        assert 2 == outbox.lobby.introduced
+        assert 2 == outbox.desk.lobby.introduced
 
 
 @pytest.mark.parametrize(
@@ -322,13 +326,13 @@ async def test_an_ignored_device_is_answered_and_counted_and_not_kept(tmp_path):
     """What was held of it is dropped, what it pushes later too; taken back it is a stranger as before."""
     async with opened(tmp_path, admission=HOLD) as outbox:
         await push(outbox, "counter-a")
-        assert 1 == await outbox.decide(lambda desk: desk.ignore("counter-a"))
+        assert 1 == await outbox.desk.decide(lambda desk: desk.ignore("counter-a"))
         told = await push(outbox, "counter-a", 1)
         assert (0, 0, 1, True) == (told.new, told.held, told.ignored, told.apart)
-        assert {"counter-a": 1} == outbox.lobby.ignored
-        await outbox.decide(lambda desk: desk.notice("counter-a"))
+        assert {"counter-a": 1} == outbox.desk.lobby.ignored
+        await outbox.desk.decide(lambda desk: desk.notice("counter-a"))
         assert 1 == (await push(outbox, "counter-a", 2)).held
-        assert {} == outbox.lobby.ignored
+        assert {} == outbox.desk.lobby.ignored
 
 
 async def test_an_ignored_address_keeps_its_known_devices(tmp_path):
@@ -337,10 +341,10 @@ async def test_an_ignored_address_keeps_its_known_devices(tmp_path):
         await outbox.append([count()], NOON)
         for number in range(5):
             await push(outbox, f"counter-flood-{number}")
-        assert 5 == await outbox.decide(lambda desk: desk.ignore("10.0.0.5"))
+        assert 5 == await outbox.desk.decide(lambda desk: desk.ignore("10.0.0.5"))
         assert 1 == (await push(outbox, "counter-flood-9")).ignored
         assert 1 == (await push(outbox, "counter-a", 1)).new
-        assert 0 == outbox.lobby.devices
+        assert 0 == outbox.desk.lobby.devices
 
 
 async def test_the_list_of_ignored_names_has_an_end(tmp_path):
@@ -351,15 +355,15 @@ async def test_the_list_of_ignored_names_has_an_end(tmp_path):
             for number in range(500):
                 desk.ignore(f"counter-{number}")
 
-        await outbox.decide(fill)
+        await outbox.desk.decide(fill)
         with pytest.raises(GatewayError, match="take some back"):
-            await outbox.decide(lambda desk: desk.ignore("counter-500"))
+            await outbox.desk.decide(lambda desk: desk.ignore("counter-500"))
 
 
 async def test_ignoring_survives_a_restart(tmp_path):
     """What a person decided is on disk."""
     async with opened(tmp_path, admission=HOLD) as outbox:
-        await outbox.decide(lambda desk: desk.ignore("counter-a"))
+        await outbox.desk.decide(lambda desk: desk.ignore("counter-a"))
     async with opened(tmp_path, admission=HOLD) as outbox:
         assert 1 == (await push(outbox, "counter-a")).ignored
 
@@ -403,12 +407,12 @@ async def test_in_the_window_strangers_are_adopted_as_they_come(tmp_path, hands)
     """While it is open a device that pushes is taken up, with all that was held of it; afterwards it is held."""
     async with opened(tmp_path, admission=HOLD) as outbox:
         await push(outbox, "counter-a")
-        await outbox.put_window(600)
+        await outbox.desk.put_window(600)
         assert 1 == (await push(outbox, "counter-b")).new
         assert 1 == (await push(outbox, "counter-a", 1)).held
         assert 2 == await settle(outbox)
         hands.seconds += 601
-        assert 0 == outbox.window_left_s
+        assert 0 == outbox.desk.window_left_s
         assert 1 == (await push(outbox, "counter-c")).held
         assert 1 == (await push(outbox, "counter-b", 1)).new
 
@@ -416,7 +420,7 @@ async def test_in_the_window_strangers_are_adopted_as_they_come(tmp_path, hands)
 async def test_a_window_has_the_bounds_of_accepting(tmp_path, hands):
     """A flood in the open window is bounded like any other."""
     async with opened(tmp_path, admission=Rules(hold=True, max_devices=20, per_address=3)) as outbox:
-        await outbox.put_window(600)
+        await outbox.desk.put_window(600)
         told = [await push(outbox, f"counter-{number}") for number in range(6)]
         assert [1, 1, 1, 0, 0, 0] == [each.new for each in told]
 
@@ -424,27 +428,27 @@ async def test_a_window_has_the_bounds_of_accepting(tmp_path, hands):
 async def test_the_window_survives_a_restart(tmp_path, hands):
     """It stays open for what was left of it, and no longer; 0 closes it for good."""
     async with opened(tmp_path, admission=HOLD) as outbox:
-        await outbox.put_window(600)
+        await outbox.desk.put_window(600)
     hands.seconds += 200
     async with opened(tmp_path, admission=HOLD) as outbox:
-        assert 400 == outbox.window_left_s
-        await outbox.put_window(0)
+        assert 400 == outbox.desk.window_left_s
+        await outbox.desk.put_window(0)
     async with opened(tmp_path, admission=HOLD) as outbox:
-        assert 0 == outbox.window_left_s
+        assert 0 == outbox.desk.window_left_s
 
 
 async def test_no_jump_of_the_clock_leaves_the_window_open(tmp_path, hands, monkeypatch):
     """Back by years or forward by years: it closes when its minutes have gone by, also over a boot."""
     async with opened(tmp_path, admission=HOLD) as outbox:
-        await outbox.put_window(600)
+        await outbox.desk.put_window(600)
         hands.instant -= timedelta(days=20_000)
-        assert 600 == outbox.window_left_s
+        assert 600 == outbox.desk.window_left_s
         hands.instant += timedelta(days=40_000)
-        assert 600 == outbox.window_left_s
+        assert 600 == outbox.desk.window_left_s
         hands.seconds += 600
-        assert 0 == outbox.window_left_s
+        assert 0 == outbox.desk.window_left_s
         hands.instant -= timedelta(days=20_000)
-        await outbox.put_window(600)
+        await outbox.desk.put_window(600)
     monkeypatch.setattr("gateway.outbox.adoption_window._boot", lambda: "another boot")
     hands.seconds = 5.0
     for moved, believed, left_s in (

@@ -196,7 +196,7 @@ def test_a_reset_in_the_middle_gives_the_same_people(said, rng, before):
             for at, body in enumerate(bodies):
                 if at == min(before, len(bodies) - 1):
                     hands.instant = reset + timedelta(minutes=1)
-                    await outbox.look_at_zones()
+                    await outbox.zones.look()
                 post = Post(
                     method="POST", path="/", body=body, address="192.0.2.1", received_at=hands.now(), zone=TZ
                 )

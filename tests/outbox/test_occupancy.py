@@ -96,13 +96,13 @@ async def test_a_reset_needs_no_push(tmp_path, hands):
     """At its time the zone has the people that it is reset to, and the drift is what was counted too many."""
     async with opened(tmp_path, **zoned(zone("counter-a", reset=FOUR, reset_to=2))) as outbox:
         await outbox.append([passed(0, 9, 4)], NOON)
-        assert int(TOMORROW.timestamp() * 1000) == outbox.next_reset
+        assert int(TOMORROW.timestamp() * 1000) == outbox.zones.next_reset
         hands.instant = TOMORROW - timedelta(milliseconds=1)
-        await outbox.look_at_zones()
+        await outbox.zones.look()
         assert 7 == people(tmp_path)
         hands.instant = TOMORROW
-        await outbox.look_at_zones()
-        await outbox.look_at_zones()
+        await outbox.zones.look()
+        await outbox.zones.look()
     assert (2, 5) == (people(tmp_path), row(tmp_path).drift)
     assert [{"what": "reset", "zone": "hall", "occupancy": 2, "occupancy_raw": 2, "drift": 5}] == told(
         tmp_path
@@ -123,7 +123,7 @@ async def test_a_late_minute_changes_its_day_and_not_the_people(tmp_path, hands)
     async with opened(tmp_path, **zoned(zone("counter-a", reset=FOUR))) as outbox:
         await outbox.append([passed(0, 2)], NOON)
         hands.instant = TOMORROW + timedelta(minutes=5)
-        await outbox.look_at_zones()
+        await outbox.zones.look()
         before = passed(time=TOMORROW - timedelta(minutes=1), enters=8, revision=1)
         await outbox.append([before, passed(time=TOMORROW, enters=1)], hands.now())
         await outbox.append([passed(time=TOMORROW - timedelta(minutes=1), enters=6, revision=2)], hands.now())
@@ -142,12 +142,12 @@ async def test_what_is_ahead_of_the_reset_waits_for_it(tmp_path, hands):
         await outbox.append([passed(time=ahead + timedelta(days=1), enters=70)], hands.now())
         assert 2 == people(tmp_path)
         hands.instant = TOMORROW
-        await outbox.look_at_zones()
+        await outbox.zones.look()
         assert 4 == people(tmp_path)
         await outbox.append([passed(time=ahead, enters=1, revision=3)], hands.now())
         assert 1 == people(tmp_path)
         hands.go(days=1)
-        await outbox.look_at_zones()
+        await outbox.zones.look()
     assert 70 == people(tmp_path)
 
 
@@ -158,7 +158,7 @@ async def test_resets_that_were_missed_are_one(tmp_path, hands):
         await outbox.append([passed(0, 9)], NOON)
     hands.go(days=3)
     async with opened(tmp_path, **settings) as outbox:
-        await outbox.look_at_zones()
+        await outbox.zones.look()
         assert 0 == people(tmp_path)
         await outbox.append([passed(time=NOON + timedelta(days=2), enters=30)], hands.now())
         await outbox.append([passed(time=NOON + timedelta(days=3), enters=4)], hands.now())
@@ -172,11 +172,11 @@ async def test_no_reset_by_a_clock_that_cannot_be_believed(tmp_path, hands):
     async with opened(tmp_path, **zoned(zone("counter-a", reset=FOUR))) as outbox:
         await outbox.append([passed(0, 9)], NOON)
         hands.sure, hands.instant = False, TOMORROW + timedelta(hours=1)
-        await outbox.look_at_zones()
+        await outbox.zones.look()
         await outbox.append([passed(time=hands.now(), enters=2)], hands.now())
         assert (9, []) == (people(tmp_path), told(tmp_path))
         hands.sure = True
-        await outbox.look_at_zones()
+        await outbox.zones.look()
     assert (2, 9) == (people(tmp_path), row(tmp_path).drift)
 
 
@@ -187,7 +187,7 @@ async def test_a_store_that_begins_in_1970_ends_up_right(tmp_path, hands):
         early = passed(time=DAY_START - timedelta(hours=1), enters=50)
         await outbox.append([early, passed(0, 3, 1)], hands.now())
         hands.sure, hands.instant = True, NOON
-        await outbox.look_at_zones()
+        await outbox.zones.look()
     assert 2 == people(tmp_path)
 
 
@@ -210,7 +210,7 @@ async def test_a_reset_comes_once_where_clocks_change(tmp_path, hands, zone_name
         await outbox.append([start], hands.now())
         for minute in range(-1, 120):
             hands.instant = reset + timedelta(minutes=minute)
-            await outbox.look_at_zones()
+            await outbox.zones.look()
             assert (3 if minute < 0 else 0) == people(tmp_path)
     assert ["reset"] == [one["what"] for one in told(tmp_path)]
 
@@ -224,7 +224,7 @@ async def test_a_person_says_how_many_there_are(tmp_path, hands):
     running = passed(10, 2, 0, revision=1)
     async with opened(tmp_path, **zoned(zone("counter-a", reset=FOUR))) as outbox:
         await outbox.append([passed(0, 9, 4), running], hands.now())
-        assert 7 == (await outbox.set_occupancy(HALL, 20))["drift"] + 20
+        assert 7 == (await outbox.zones.put(HALL, 20))["drift"] + 20
         assert 20 == people(tmp_path)
         await outbox.append([passed(10, 3, 0, revision=2)], hands.now())
         assert 21 == people(tmp_path)
@@ -238,7 +238,7 @@ async def test_a_reset_by_hand_tells_the_drift(tmp_path, hands):
     """Reset now is what the timer does: the number that is configured, and the drift is kept."""
     async with opened(tmp_path, **zoned(zone("counter-a", reset_to=3))) as outbox:
         await outbox.append([passed(-5, 9, 4)], NOON)
-        await outbox.set_occupancy(HALL, None)
+        await outbox.zones.put(HALL, None)
     assert (3, 5) == (people(tmp_path), row(tmp_path).drift)
     assert ["reset"] == [one["what"] for one in told(tmp_path)]
 
@@ -247,10 +247,10 @@ async def test_nobody_is_told_about_what_was_refused(tmp_path, hands):
     """An unknown zone, and a clock that is not set, are refused with a sentence, and nothing changes."""
     async with opened(tmp_path, **zoned(zone("counter-a"))) as outbox:
         with pytest.raises(GatewayError, match="no zone 'cellar'"):
-            await outbox.set_occupancy("zone-cellar", 1)
+            await outbox.zones.put("zone-cellar", 1)
         hands.sure = False
         with pytest.raises(GatewayError, match="clock"):
-            await outbox.set_occupancy(HALL, 1)
+            await outbox.zones.put(HALL, 1)
     assert (0, []) == (people(tmp_path), told(tmp_path))
 
 
@@ -276,7 +276,7 @@ async def test_a_reset_makes_room(tmp_path, hands):
     async with opened(tmp_path, **zoned(zone("counter-a", capacity=3, room_at=2, reset=FOUR))) as outbox:
         await outbox.append([passed(0, 4)], NOON)
         hands.instant = TOMORROW
-        await outbox.look_at_zones()
+        await outbox.zones.look()
     assert ["full", "reset", "room"] == [one["what"] for one in told(tmp_path)]
 
 
@@ -326,9 +326,9 @@ async def test_another_time_for_the_reset_holds_from_the_next_one_on(tmp_path, h
     async with opened(tmp_path, **zoned(zone("counter-a", reset=FOUR))) as outbox:
         await outbox.append([passed(0, 5)], NOON)
         put(outbox, zone("counter-a", reset=FOUR.replace(hour=11)))
-        await outbox.look_at_zones()
+        await outbox.zones.look()
         assert 5 == people(tmp_path)
-        assert NOON + timedelta(hours=23) == datetime.fromtimestamp(outbox.next_reset / 1000, UTC)
+        assert NOON + timedelta(hours=23) == datetime.fromtimestamp(outbox.zones.next_reset / 1000, UTC)
 
 
 # Ends
@@ -338,8 +338,8 @@ async def test_a_zone_is_no_device(tmp_path, hands):
     """What is said about a zone is in the log under its own name, and no device is listed for it."""
     async with opened(tmp_path, **zoned(zone("counter-a"))) as outbox:
         await outbox.append([passed(0, 5)], NOON)
-        await outbox.set_occupancy(HALL, 4)
-        await outbox.set_occupancy(HALL, 4)
+        await outbox.zones.put(HALL, 4)
+        await outbox.zones.put(HALL, 4)
         with reading.looking(tmp_path) as conn:
             assert ["counter-a"] == [page["id"] for page in reading.devices(conn)]
             assert [] == reading.devices(conn, HALL)
@@ -357,7 +357,7 @@ async def test_a_crash_between_any_two_commits_changes_nothing(tmp_path, hands):
         left = after_crash(tmp_path / str(life), tmp_path / str(life + 1))
         await running.abandon()
         running = await Running.start(left, **settings)
-    await running.outbox.look_at_zones()
+    await running.outbox.zones.look()
     await running.stop()
     assert 4 == people(left)
     assert ["full", "room", "full"] == [one["what"] for one in told(left)]
@@ -376,7 +376,7 @@ async def test_a_rollback_leaves_nothing_behind(tmp_path, hands):
             await outbox.append([passed(1, 6)], NOON)
         outbox._writer._before_commit = before
         hands.instant = TOMORROW
-        await outbox.look_at_zones()
+        await outbox.zones.look()
         assert (0, 5) == (people(tmp_path), row(tmp_path).drift)
         await outbox.append([passed(time=TOMORROW, enters=2)], hands.now())
     assert 2 == people(tmp_path)
