@@ -43,13 +43,6 @@ class Backoff:
             return asked + rng.uniform(0, asked * _SPREAD)
         return rng.uniform(0, self.ceiling_s(attempt))
 
-    def remaining(self, due: float, now: float) -> float:
-        """Give what is left of a wait that was noted in wall-clock seconds, for instance before a restart.
-
-        A clock that was set meanwhile makes the wait neither negative nor longer than the cap.
-        """
-        return min(max(due - now, 0.0), self.cap_s)
-
 
 class Pacer:
     """A token bucket: says how many of the waiting events may go now, so that a backlog does not flood."""
