@@ -7,3 +7,8 @@ import pytest
 def anyio_backend():
     """The daemon runs on asyncio: its listener and its MQTT client use the asyncio loop directly."""
     return "asyncio"
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the long ones, so that the others fill the time beside them."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

@@ -124,7 +124,8 @@ async def test_early_refusals_leave_nothing_behind(guarded):
         before = (len(asyncio.all_tasks()), descriptors(), front.listener.connections)
         for _ in range(4):
             await asyncio.gather(*(upload(front) for _ in range(10)))
-        await settle(lambda: front.listener.connections == 1)
+            # A refused upload lingers for a moment, and one address may have 32 connections.
+            await settle(lambda: front.listener.connections == 1)
         await asyncio.sleep(0.02)
         assert before == (len(asyncio.all_tasks()), descriptors(), front.listener.connections)
         assert {"too_large": 40} == {"too_large": len(front.refused)}

@@ -28,6 +28,7 @@ def in_order_per_device(events: list) -> bool:
 
 
 @pytest.mark.site_with(window=50, batch=20)
+@pytest.mark.slow
 async def test_a_broker_that_is_away_delays_its_own_sink_only(site):
     """While the broker is stopped the upstream gets everything; afterwards new events come before the backlog."""
     ledger = Ledger()
@@ -55,6 +56,7 @@ async def test_a_broker_that_is_away_delays_its_own_sink_only(site):
 
 
 @pytest.mark.site_with(window=50, batch=20)
+@pytest.mark.slow
 async def test_an_upstream_that_fails_in_every_way_gets_all_in_order(site):
     """An upstream that answers 500, then hangs, then says 429, ends with everything, strictly in order."""
     ledger = Ledger()
