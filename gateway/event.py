@@ -119,21 +119,25 @@ def event_id(device: str, *parts: str | int, order: int | None = None) -> str:
     return f"{device}:{order}:{digest}" if order is not None else f"{device}:{digest}"
 
 
-_COUNTED = ("enters", "exits", "passings", "returns")
+# A revision of a count is TransmitTime and, in so many bits below it, the people (`docs/decisions/0007`).
+SUM_BITS = 20
+# How each way through a door is counted, seen from its other side.
+OTHER_WAY = {"enters": "exits", "exits": "enters", "passings": "returns", "returns": "passings"}
+_PREFIXES = {"total": "", "adult": "adult_", "child": "child_", "demographics": "demographics_"}
 
 
 def tallies(kind: str, data: Mapping[str, Json]) -> Iterator[tuple[str, int]]:
     """Yield (measure, amount) that this event adds to its device's day.
 
-    Views of the same people (total, adult, child) are measures of their own and are never added.
+    Views of the same people (total, adult, child) are measures of their own and are never added. A view that
+    nobody knows has none: a device could make up as many as it likes, and sums stay for good.
     """
     if kind == Kind.COUNT:
-        view = data.get("view", "total")
-        prefix = "" if view == "total" else f"{view}_"
-        for name in _COUNTED:
+        prefix = _PREFIXES.get(str(data.get("view", "total")))
+        for name in OTHER_WAY if prefix is not None else ():
             amount = data.get(name)
             if isinstance(amount, int):
-                yield prefix + name, amount
+                yield f"{prefix}{name}", amount
     elif kind == Kind.ACCESS:
         yield ("allowed" if data.get("result") == "allowed" else "denied"), 1
         if data.get("person") == "stranger":

@@ -44,6 +44,8 @@ ACTIONS: dict[str, str] = {
     "device_silent": "Check the device's power, its cable and its network, and the gateway's address in its settings.",
     "clock_unsynced": 'Give this box a time server (NTP). Has it a right clock of its own? Set clock.trust to "plausible".',
     "clock_off": "Set the device's clock or give it a time server; the gateway never changes it.",
+    "date_impossible": "Set the device's clock or give it a time server. Is its clock right? Then somebody else speaks"
+    " in its name: find out who, by the address that `gateway devices` shows.",
     "config_rejected": "Correct the lines that `gateway check` names, then reload; the last good configuration is in use.",
     "config_restart": "Restart the gateway to put these settings into effect.",
     "no_sink": "Add a [sinks.NAME] table to the configuration; config.example.toml shows how.",
@@ -107,6 +109,7 @@ ACTIONS: dict[str, str] = {
     "refused_sender": "Add the sender's network to listen.allow if it is yours.",
     "refused_request": "Check the sender; the reason says which limit of [listen] it hit.",
     "window_without_length": "Check the device's firmware: it reports windows that end when they begin.",
+    "zone_damaged": "Count once who is in the zone and say it: `gateway occupancy ZONE --set N`. Check the disk: `dmesg`.",
     "zone_door_unheard": "Correct the door in the configuration (`gateway devices` lists them), or connect the device.",
     "zone_disagrees": "Set the time zone on the device, or site.zone in the configuration, so that both agree.",
 }
@@ -142,14 +145,17 @@ class Faults:
     """The faults that stand. Bounded: hostile senders cannot fill it."""
 
     MAX_ALIKE = 50  # of one code
+    MAX_MORE = 1_000  # subjects beyond that are only counted
     # What happened rather than what stands: forgotten when it has not happened again for so many seconds.
     PASSING: ClassVar[Mapping[str, float]] = {
         "callback_refused": 3600,
         "callback_unauthorised": 3600,
         "camlytics_rules": 86_400,
+        "zone_damaged": 86_400,
         "camlytics_two_ways": 86_400,
         "camlytics_unknown": 86_400,
         "records_unreadable": 86_400,
+        "date_impossible": 3600,
         "devices_refused": 3600,
         "identity_shared": 3600,
         "refused_request": 3600,
@@ -161,6 +167,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._standing: dict[tuple[str, str], Fault] = {}
+        self._more: dict[str, set[str]] = {}  # by code: whose fault stands as well, and had no room
         self._lock = threading.RLock()  # the status is read in a thread
 
     def report(
@@ -176,21 +183,51 @@ class Faults:
                     known, sentence=sentence, count=count, last=now, heard=heard
                 )
                 return False
-            self._make_room(code)
+            if not self._make_room(code):
+                return self._count_in(code, subject)
+            told = self._is_counted(code, subject)
+            self._forget_more(code, subject)
             advice = action or ACTIONS.get(code, ACTIONS["sink_unavailable"])
             self._standing[code, subject] = Fault(code, subject, sentence, advice, now, heard=heard)
-            return True
+            return not told
 
-    def _make_room(self, code: str) -> None:
-        """Let the oldest of the same code go: a noisy sender never pushes out what somebody else reported."""
+    def _make_room(self, code: str) -> bool:
+        """Let the oldest of the same code go: a noisy sender never pushes out what somebody else reported.
+
+        Of faults that stand, and are reported again and again, none goes: False says that there is no room.
+        """
         alike = [key for key in self._standing if key[0] == code]
-        if len(alike) >= self.MAX_ALIKE:
-            del self._standing[alike[0]]
+        if len(alike) < self.MAX_ALIKE:
+            return True
+        if code not in self.PASSING:
+            return False
+        del self._standing[alike[0]]
+        return True
+
+    def _count_in(self, code: str, subject: str) -> bool:
+        """Count a fault that has no room; True when it is news."""
+        more = self._more.setdefault(code, set())
+        if subject in more or len(more) >= self.MAX_MORE:
+            return False
+        more.add(subject)
+        return True
+
+    def _is_counted(self, code: str, subject: str) -> bool:
+        return subject in self._more.get(code, ())
+
+    def _forget_more(self, code: str, subject: str) -> bool:
+        counted = self._is_counted(code, subject)
+        if counted:
+            self._more[code].discard(subject)
+            if not self._more[code]:
+                del self._more[code]
+        return counted
 
     def clear(self, code: str, subject: str = "") -> bool:
         """Note that it is gone; True when it stood."""
         with self._lock:
-            return self._standing.pop((code, subject), None) is not None
+            counted = self._forget_more(code, subject)
+            return self._standing.pop((code, subject), None) is not None or counted
 
     def clear_subject(self, subject: str, prefixes: tuple[str, ...], *, but: str | None = None) -> bool:
         """Clear every fault of a subject whose code begins with one of the prefixes, all or all ``but`` one."""
@@ -202,7 +239,9 @@ class Faults:
             ]
             for key in gone:
                 del self._standing[key]
-            return bool(gone)
+            counted = [code for code in self._more if code.startswith(prefixes) and code != but]
+            more = [self._forget_more(code, subject) for code in counted]
+            return bool(gone) or any(more)
 
     def shift(self, jump: timedelta) -> None:
         """Follow a jump of the clock: what began two minutes before it began two minutes ago."""
@@ -218,7 +257,16 @@ class Faults:
                 age_s = now - fault.heard
                 if age_s > self.PASSING.get(fault.code, math.inf):
                     del self._standing[key]
-            return iter(list(self._standing.values()))
+            last = {code: (code, subject) for code, subject in self._standing if code in self._more}
+            return iter([self._with_more(fault, last) for fault in self._standing.values()])
+
+    def _with_more(self, fault: Fault, last: Mapping[str, tuple[str, str]]) -> Fault:
+        """Say beside the newest of a code how many more there are."""
+        if last.get(fault.code) != (fault.code, fault.subject):
+            return fault
+        return replace(
+            fault, sentence=f"{fault.sentence} (And {len(self._more[fault.code])} more like this.)"
+        )
 
     def __len__(self) -> int:
         with self._lock:

@@ -8,16 +8,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
+from gateway import clock
 from gateway.album import Album
 from gateway.errors import Unreadable
-from gateway.event import Event, Json, Kind
+from gateway.event import OTHER_WAY, Event, Json, Kind
 from gateway.outbox import Caller, Outbox, PollCursor
 from gateway.outbox.persons import guarded
+from gateway.outbox.polls import devices_of
 
 # More than any device says at once: a day of minutes does not fit into the largest body of a counter.
 MOST_EVENTS = 2_000
 MOST_DEVICES = 100
-_OTHER_WAY = {"enters": "exits", "exits": "enters", "passings": "returns", "returns": "passings"}
+# Whom the configuration vouches for may bring new devices, and no site has so many of one kind.
+MOST_OF_A_SOURCE = 512
+_LOOK_AGAIN_S = 60.0  # devices may have been removed meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class Intake:
         self.policy = policy
         self.album: Album | None = None  # keeps pictures, if the owner wants that
         self._outbox = outbox
+        self._known: dict[str, set[str]] = {}  # source: its devices, where somebody vouches for them
+        self._looked: dict[str, float] = {}  # source: when, in seconds of `clock.steady`
 
     async def keep(
         self,
@@ -72,6 +78,8 @@ class Intake:
         """
         if caller is not None:
             _check_size(events)
+        else:
+            await self._check_newcomers(events)
         events = [self.prepared(event, caller.token if caller else None) for event in events]
         append = partial(
             self._outbox.append,
@@ -86,6 +94,30 @@ class Intake:
         else:
             appended = await append(events)
         return Kept(appended.new, appended.duplicates, appended.held, appended.ignored, apart=appended.apart)
+
+    async def _check_newcomers(self, events: Sequence[Event]) -> None:
+        """Refuse new devices without end: a system that invents one for each event would fill everything."""
+        said: dict[str, set[str]] = {}
+        for event in events:
+            said.setdefault(event.device.source, set()).add(event.device.id)
+        for source, ids in said.items():
+            known = self._known.get(source, set())
+            if ids <= known:
+                continue
+            if len(known | ids) > MOST_OF_A_SOURCE or source not in self._known:
+                known = await self._look_up(source, known)
+            if not ids <= known and len(known | ids) > MOST_OF_A_SOURCE:
+                raise Unreadable(
+                    f"there are {len(known)} devices of {source} already, and no more are taken up"
+                )
+            self._known[source] = known | ids
+
+    async def _look_up(self, source: str, known: set[str]) -> set[str]:
+        now = clock.steady()
+        if source in self._looked and now - self._looked[source] < _LOOK_AGAIN_S:
+            return known
+        self._looked[source] = now
+        return await self._outbox.write(lambda conn: devices_of(conn, source))
 
     def prepared(self, event: Event, token: str | None = None) -> Event:
         """Give an event as the owner wants it, before anything else sees it; doing it twice changes nothing."""
@@ -107,7 +139,7 @@ def facing(event: Event, *, swapped: bool) -> Event:
     if event.kind != Kind.COUNT or (event.data.get("swapped") is True) == swapped:
         return event
     data: dict[str, Json] = {
-        _OTHER_WAY.get(name, name): value for name, value in event.data.items() if name != "swapped"
+        OTHER_WAY.get(name, name): value for name, value in event.data.items() if name != "swapped"
     }
     return replace(event, data={**data, "swapped": True} if swapped else data)
 

@@ -20,7 +20,7 @@ from gateway.outbox.connection import open_reader
 from gateway.outbox.day import Day
 from gateway.outbox.figures import figures, gap_figures
 from gateway.outbox.gaps import gaps
-from gateway.outbox.reading import devices
+from gateway.outbox.reading import clock_offsets, devices
 from gateway.outbox.recent import Recent, Sums
 from gateway.outbox.zoning import Zoning
 from gateway.sink import State
@@ -56,8 +56,7 @@ class Projection:
         return await to_thread.run_sync(self._clocks, limiter=self._limiter)
 
     def _clocks(self) -> dict[str, float]:
-        rows = self._conn.execute("SELECT id, clock_offset_ms FROM devices WHERE clock_offset_ms IS NOT NULL")
-        return {device: offset / 1000 for device, offset in rows}
+        return clock_offsets(self._conn)
 
     def today(self) -> Day:
         """Give the site's day that it is now."""

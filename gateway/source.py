@@ -8,7 +8,7 @@ Its only exception is `Unreadable`; a poll has `PollUnavailable` beside it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from gateway.event import Event, Json
 
@@ -140,7 +140,8 @@ class Poll(Protocol):
     Polls are told apart by ``name`` and compared by ``==`` at a reload (make them frozen dataclasses): an equal one
     goes on. Connection, DNS, TLS and timeout never reach `read`. ``key`` is a name, not the secret itself.
     ``nonce`` is 0 for a poll without a key; else it begins near the Unix time in s and only grows, also over
-    restarts. Faults and letters of a poll have its ``name`` as their subject and sender.
+    restarts. Letters and notices of a poll have its ``name`` as their sender and subject; that it gives
+    nothing is one fault for each reason and instance, whose subject is the first two words of the name.
     """
 
     @property
@@ -172,3 +173,16 @@ class Poll(Protocol):
 
     def read(self, answer: Answer, cursor: Cursor) -> Page:
         """Read an answer, or raise `Unreadable`, or `PollUnavailable` for an answer that says "not now"."""
+
+
+@runtime_checkable
+class TakesOver(Protocol):
+    """A poll whose devices may also be told about in another way: by webhooks, before or between."""
+
+    def taken_over(
+        self, cursor: Cursor, told: Mapping[str, tuple[int, Mapping[str, Json]]], now: datetime
+    ) -> Cursor:
+        """Give the place to go on from.
+
+        ``told`` has for each device of the source until when (ms) its newest fact tells, and that fact's data.
+        """

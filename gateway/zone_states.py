@@ -1,10 +1,11 @@
 """The newest state of a zone or of the site, as one flat JSON object.
 
 How far it can be trusted stands beside the numbers: `ok`, `partial` when a door is silent or has gaps in its
-last hour, `stale` when no door is alive.
+last hour, `stale` when no door is alive. What feeds the zone by a rule of its own is a door as well.
 """
 
 import sqlite3
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 
 from gateway.outbox import occupancy, reading, rfc3339
@@ -12,7 +13,7 @@ from gateway.outbox.day import Day
 from gateway.outbox.figures import figures
 from gateway.outbox.gaps import gaps
 from gateway.outbox.occupancy import Row
-from gateway.outbox.recent import Recent, Sums
+from gateway.outbox.recent import Recent
 from gateway.outbox.zoning import SOURCE, Zone, Zoning
 
 _SILENT = ("silent", "gone")
@@ -26,24 +27,22 @@ def states(
     rows = occupancy.load(conn)
     found = []
     for zone in zoning.zones:
-        sums = recent.of_zone(zone.id, {door.device for door in zone.doors}) if recent else None
-        found.append(_state(conn, zone, rows.get(zone.id), day, now, sums))
+        doors = {door.device for door in zone.doors}
+        sums = recent.of_zone(zone.id, doors) if recent else None
+        givers = recent.givers(zone.id) if recent else set()
+        state = _named(zone, day) | figures(conn, zone.id, day, sums) | _people(zone, rows.get(zone.id))
+        found.append(state | {"quality": quality(conn, doors | givers, now)})
     return found
 
 
-def _state(
-    conn: sqlite3.Connection, zone: Zone, row: Row | None, day: Day, now: datetime | None, sums: Sums | None
-) -> dict[str, object]:
-    state: dict[str, object] = {
+def _named(zone: Zone, day: Day) -> dict[str, object]:
+    return {
         "device": zone.id,
         "source": SOURCE,
         "name": zone.name or zone.place,
         "day": day.date,
         "day_start": day.start.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-    return (
-        state | figures(conn, zone.id, day, sums) | _people(zone, row) | {"quality": quality(conn, zone, now)}
-    )
 
 
 def _people(zone: Zone, row: Row | None) -> dict[str, object]:
@@ -69,12 +68,11 @@ def _instant(ms: int | None) -> str | None:
     return rfc3339(ms) if ms else None
 
 
-def quality(conn: sqlite3.Connection, zone: Zone, now: datetime | None) -> str:
-    """Say how far a zone's numbers can be trusted."""
-    doors = {door.device for door in zone.doors}
+def quality(conn: sqlite3.Connection, doors: AbstractSet[str], now: datetime | None) -> str:
+    """Say how far the numbers of a zone that these devices feed can be trusted."""
     pages = [page for door in sorted(doors) for page in reading.devices(conn, door) if page["id"] == door]
     alive = [page for page in pages if page.get("liveness") not in _SILENT]
-    if doors and not alive:
+    if not alive:
         return "stale"
     if len(alive) < len(doors) or any(_has_gaps(conn, page, now) for page in alive):
         return "partial"

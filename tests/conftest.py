@@ -1,6 +1,13 @@
 """What every test may ask for."""
 
+import os
+
 import pytest
+
+# pytest loads readline, which puts COLUMNS behind Python's back into what programs that a test starts inherit: their
+# tables would be folded as on an 80 column screen.
+if "COLUMNS" not in os.environ:
+    os.unsetenv("COLUMNS")
 
 
 @pytest.fixture

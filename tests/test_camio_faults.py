@@ -9,9 +9,9 @@ import pytest
 from keeping import opened, rows, tallies
 
 from gateway import clock
-from gateway.daemon.incidents import Incidents
 from gateway.errors import StoreUnavailable
 from gateway.faults import Faults
+from gateway.incidents import Incidents
 from gateway.intake import Intake, Policy
 from gateway.simulate.camio_json import COUNTERS, Domain
 from gateway.source import Post

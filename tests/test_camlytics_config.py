@@ -21,7 +21,7 @@ def test_a_section_becomes_a_poll():
         '[site]\nzone = "Europe/Lisbon"\n'
         + HALL
         + 'rules = [{rule = "Enter", direction = "in", zone = "h"}]\n'
-        'count_origins = ["pedestrians"]\n'
+        'count_origins = ["pedestrians"]\n[zones.h]\n'
     )
     (poll,) = camlytics_polls(config)
     assert ("camlytics.hall", "http://192.0.2.20:48462") == (poll.name, poll.endpoint)
@@ -84,3 +84,20 @@ def test_a_token_is_known_at_the_port_and_is_not_in_the_hash():
 def test_a_mistake_is_said_so_that_it_can_be_corrected(text, said):
     """Each mistake names what is wrong or what to write."""
     assert said in mistakes(text)
+
+
+@pytest.mark.parametrize(
+    ("zones", "said"),
+    [
+        ("", "add a section [zones.hall]; it may be empty"),
+        ("[zones.halls]\n", 'did you mean "halls"?'),
+    ],
+)
+def test_a_rule_that_leads_into_no_zone_is_a_mistake(zones, said):
+    """A zone that only a rule names counts nobody, so the check names the section that is missing."""
+    rules = 'rules = [{rule = "Enter", direction = "in", zone = "hall"}]\n'
+    told = mistakes(HALL + rules + zones)
+    assert 'leads into the zone "hall", which is not configured' in told and said in told
+    for good in (HALL + rules + "[zones.hall]\n", HALL + "enabled = false\n" + rules):
+        assert loads(good)
+    assert loads(HALL + rules.replace('"hall"', '"site"'))

@@ -7,6 +7,8 @@ import pytest
 from gateway.control import captures
 from gateway.daemon import capture_file
 from gateway.daemon.capture_file import CaptureFile
+from gateway.daemon.refusals import meaning
+from gateway.guard import Request
 
 HEAD = {"device": "counter-a", "from": "2026-10-05T12:00:00+00:00", "until": "2026-10-05T12:30:00+00:00"}
 
@@ -51,3 +53,26 @@ def test_files_are_listed_whatever_is_in_them(tmp_path):
     (tmp_path / captures.FOLDER / "odd.jsonl").write_bytes(b"\xff\n")
     assert {None, "counter-a"} == {row["device"] for row in captures.files(tmp_path)}
     assert [] == captures.files(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("curl/8.5.0", "curl/8.5.0"),
+        ("Mozilla/5.0 (Macintosh; Jo Canary)", "Mozilla/5.0"),
+        ("canary@example.com", "***"),
+        ("(Jo Canary)", "***"),
+    ],
+)
+def test_of_the_program_that_asked_its_name_is_left(said, left):
+    """A capture tells which program asked and in which version, and nothing else that stands in that header."""
+    visit = Request("GET", "/", "", {"user-agent": said, "sn": "SPS-1"}, b"", "192.0.2.1")
+    line = capture_file.line_of_visit(visit, "now", frozenset())
+    assert {"user-agent": left, "sn": "SPS-1"} == line["headers"]
+
+
+@pytest.mark.parametrize("word", ["too_large", "slow_body", "too_many_from_address", "not_allowed", "tls"])
+def test_a_refusal_names_the_options_of_its_own_port(word):
+    """What is said of a refusal at the callbacks port names no option of the device port."""
+    assert "listen." not in meaning(word, section="callbacks", body_bytes="callbacks.body_bytes allows")
+    assert "{" not in meaning(word)

@@ -89,3 +89,23 @@ def test_people_may_write_origins_as_they_like(keys):
     """The case of an origin does not matter."""
     config = loads('[camlytics_cloud.a]\ncount_origins = ["pedestrian", "VEHICLE"]\n')
     assert ("Pedestrian", "Vehicle") == config.camlytics_cloud["a"].count_origins
+
+
+def test_a_trigger_that_leads_into_no_zone_is_a_mistake(keys):
+    """The zone of a trigger has to be there, or nobody is ever counted in it."""
+    text = (
+        f'[camlytics_cloud.a]\n{_KEYS}triggers = [{{trigger = "Enter", direction = "in", zone = "hall"}}]\n'
+    )
+    assert 'leads into the zone "hall"' in wrong(text)
+    assert loads(f"{text}[zones.hall]\n")
+
+
+def test_without_keys_a_trigger_is_an_id(keys):
+    """Webhooks never say a name: a name without keys is a mistake, an id is none, and with keys both are fine."""
+    for name in ("Enter", "Line 1", "Smokers' door"):
+        rule = f'triggers = [{{trigger = "{name}", direction = "in"}}]\n'
+        told = wrong(f"[camlytics_cloud.a]\n{rule}")
+        assert f'names the trigger "{name}"' in told and "write its id" in told
+        assert loads(f"[camlytics_cloud.a]\n{_KEYS}{rule}")
+    rule = 'triggers = [{trigger = "47576ahb-56656-45786-acb45_000015E2", direction = "in"}]\n'
+    assert loads(f"[camlytics_cloud.a]\n{rule}")

@@ -26,6 +26,7 @@ from gateway.sources import camlytics as lan
 from gateway.sources.camio.incidents import ended_by_quiet
 from gateway.sources.camlytics_cloud import Account, Keys, Rule, Rules, polls
 from gateway.sources.face_terminal import codes
+from gateway.sources.face_terminal.alarms import DESCRIPTION
 from gateway.sources.face_terminal.records import PERSONAL
 
 SOURCE = {path: path.read_text("utf-8") for path in (ROOT / "gateway").rglob("*.py")}
@@ -288,7 +289,7 @@ def of_the_cloud() -> list[Event]:
 @pytest.fixture(scope="module")
 def emitted() -> Emitted:
     """Read every captured request, with all personal fields switched on."""
-    every = frozenset({*PERSONAL, "gender", "age", "pacs", "age_range", "gender_seen"})
+    every = frozenset({*PERSONAL, DESCRIPTION, "gender", "age", "pacs", "age_range", "gender_seen"})
     sources = {source.name: source for source in (*registry(every), *callbacks(every))}
     seen = Emitted()
     for case in sorted(path.parent for path in FIXTURES.glob("*/*/request.json")):
@@ -333,7 +334,16 @@ def test_the_words_of_counts_and_heartbeats_are_those_that_come(emitted: Emitted
 def test_the_personal_fields_are_those_that_can_be_listed(emitted: Emitted) -> None:
     """events.md names exactly the personal fields that the sources keep and a sink may list."""
     documented = rows("events.md", "Personal fields").keys()
-    assert {"user_id", "gender", "age", "pacs", "age_range", "gender_seen", *PERSONAL} == documented
+    assert {
+        "user_id",
+        "gender",
+        "age",
+        "pacs",
+        "age_range",
+        "gender_seen",
+        DESCRIPTION,
+        *PERSONAL,
+    } == documented
     assert emitted.personal == documented
 
 

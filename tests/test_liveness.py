@@ -4,6 +4,7 @@ import contextlib
 import json
 import random
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from hand_clock import HandClock, in_use
@@ -11,11 +12,13 @@ from keeping import Running, access, after_crash, count, counter, heartbeat, ope
 from pages import rows as documented
 
 from gateway import clock
+from gateway.daemon.living import poll_in_trouble
 from gateway.errors import StoreUnavailable
 from gateway.event import Device
 from gateway.faults import Faults
 from gateway.liveness import Limits, Liveness
-from gateway.outbox import Outbox
+from gateway.outbox import Outbox, Sign
+from gateway.poller import Standing
 
 pytestmark = pytest.mark.anyio
 MINUTE = 60
@@ -29,7 +32,15 @@ class Site:
     def __init__(self, outbox: Outbox, hand: HandClock, **limits) -> None:
         self.outbox, self.hand = outbox, hand
         self.faults = Faults()
-        self.liveness = Liveness(outbox, self.faults, Limits(**limits))
+        self.pushed = None  # when anybody pushed, known or not
+        self.told_of = set()  # devices of which the fault of a poll speaks
+        self.liveness = Liveness(
+            outbox,
+            self.faults,
+            Limits(**limits),
+            pushed=lambda: self.pushed,
+            excused=lambda sign: sign.device in self.told_of,
+        )
         self.number = 0
 
     async def interval(self, name="counter-a", *, late_s=0, windows=1):
@@ -377,6 +388,58 @@ async def test_a_terminal_that_speaks_proves_the_network(site):
     assert "device_silent" in site.codes()
 
 
+async def test_a_push_of_somebody_who_is_not_counted_proves_the_network(site):
+    """While a device that is held or ignored is answered, the silence of all the others is their own."""
+    names = ("counter-a", "counter-b")
+    await site.every(MINUTE, 5, names=names)
+    for _ in range(20):
+        site.pushed = clock.steady()
+        await site.go(20)
+    assert ["device_silent"] == site.codes()
+    assert "device" == site.last()["scope"]
+
+
+async def test_such_a_push_ends_the_word_about_the_network(site):
+    """All were silent; when anybody at all is answered again it is not the network any more."""
+    await site.every(MINUTE, 5, names=("counter-a", "counter-b"))
+    await site.go(400)
+    assert ["all_devices_silent"] == site.codes()
+    site.pushed = clock.steady()
+    await site.go(1)
+    assert [] == site.codes(), "those that come back later than the first are given a while"
+    await site.go(200)
+    assert ["device_silent"] == site.codes()
+
+
+async def test_one_fault_speaks_for_all_that_are_silent(site):
+    """Who was silent before the network went is not named beside it, and is named again when it is back."""
+    names = ("counter-a", "counter-b", "counter-c")
+    await site.every(MINUTE, 5, names=names)
+    await site.every(MINUTE, 5, names=names[1:])
+    assert ["device_silent"] == site.codes()
+    await site.go(400)
+    assert ["all_devices_silent"] == site.codes()
+    await site.every(MINUTE, 5, names=names[1:])
+    assert [("device_silent", "counter-a")] == [(fault.code, fault.subject) for fault in site.faults]
+
+
+async def test_of_a_device_that_died_before_a_restart_nobody_can_tell(tmp_path):
+    """A restart in the first minutes of a counter without a heartbeat does not leave it online for ever."""
+    with in_use(HandClock()) as hand:
+        async with opened(tmp_path) as outbox:
+            site = Site(outbox, hand)
+            await site.passes()
+            await site.go(300)
+            assert "online" == site.state()
+        async with opened(tmp_path) as outbox:
+            site = Site(outbox, hand)
+            await site.go(590, step=10)
+            assert "online" == site.state()
+            await site.go(20)
+            assert [("counter-a", "online", "cannot_tell")] == site.told()
+            assert "heartbeat URL" in site.last()["sentence"]
+
+
 async def test_a_jump_of_the_clock_makes_nobody_silent(site):
     """Silence is measured in steady seconds: a year forward and back is nothing."""
     await site.every(MINUTE, 5)
@@ -496,3 +559,27 @@ async def test_a_polled_system_that_answers_keeps_its_channels_alive(site):
     for _ in range(6):
         await ask(answers=False)
     assert [(camera.id, "online", "silent")] == site.told()
+    (fault,) = site.faults
+    assert "it speaks every" not in fault.sentence, "the rhythm is that of our asking"
+    assert "Camlytics" in fault.action and "settings" not in fault.action
+    site.told_of.add(camera.id)
+    await site.go(1)
+    assert [] == site.codes(), "the fault of the poll says it already"
+
+
+def test_the_fault_of_a_poll_speaks_for_what_is_behind_it():
+    """A Camlytics that does not answer explains the silence of its own channels, and of nobody else's."""
+    standings = {
+        "camlytics.hall": Standing(name="camlytics.hall", source="camlytics", answers=False),
+        "camlytics.yard": Standing(name="camlytics.yard", source="camlytics", answers=True),
+    }
+    excused = poll_in_trouble(SimpleNamespace(standings=lambda: standings))
+    told = {
+        device: excused(Sign(device, source, 0))
+        for device, source in (
+            ("camlytics-hall-1", "camlytics"),
+            ("camlytics-yard-1", "camlytics"),
+            ("counter-a", "people_counter"),
+        )
+    }
+    assert {"camlytics-hall-1": True, "camlytics-yard-1": False, "counter-a": False} == told

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from hand_clock import EPOCH, NOW, HandClock, in_use
-from keeping import count, opened
+from keeping import count, counter, opened
 
 from gateway import clock
 from gateway.daemon.clocks import judge_clocks
@@ -98,6 +98,31 @@ async def test_the_clocks_of_devices_are_judged_by_a_trusted_clock_only(box, tmp
         box.synced = True
         await judge_clocks(projection, faults)
         assert ["The clock of counter-a is 1:00:00 behind the gateway's."] == [f.sentence for f in faults]
+        projection.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("device", "behind_s", "advice"),
+    [
+        ("camlytics-hall-1", 9 * 3600 + 4, "`zone` of [camlytics.hall]"),
+        ("camlytics-hall-east-1", 5.75 * 3600, "`zone` of [camlytics.hall-east]"),
+        ("camlytics-hall-1", 450, "Set the device's clock"),
+        ("counter-a", 3600 + 20, "compare the one that is set on the device with `site.zone`"),
+        ("counter-a", 2000, "Set the device's clock"),
+    ],
+)
+async def test_an_offset_of_a_time_zone_names_the_setting(box, tmp_path, device, behind_s, advice):
+    """Whole quarters of an hour on a PC, and whole hours elsewhere, lead to the zone and not to the clock."""
+    box.set(NOW)
+    clock.anchor(None, believe=False)
+    async with opened(tmp_path) as outbox:
+        then = NOW - timedelta(seconds=behind_s)
+        await outbox.append([count(time=then, sent_at=then, device=counter(device))], clock.now())
+        projection, faults = Projection(outbox.path, "gw", NOW.tzinfo), Faults()
+        await judge_clocks(projection, faults, ["hall", "hall-east", "yard"])
+        (fault,) = faults
+        assert advice in fault.action
         projection.close()
 
 

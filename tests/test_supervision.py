@@ -48,6 +48,31 @@ def test_a_noisy_sender_pushes_out_nobody_elses_fault():
     assert len(faults) <= 1 + Faults.MAX_ALIKE
 
 
+def test_very_many_standing_faults_are_calm():
+    """Of sixty silent devices each is news once, fifty are shown with their own start, and the rest is counted."""
+    faults = Faults()
+    names = [f"device-{number}" for number in range(60)]
+    news = [
+        sum(faults.report("device_silent", name, "It is silent.", again=False) for name in names)
+        for _ in range(5)
+    ]
+    assert [60, 0, 0, 0, 0] == news
+    shown = list(faults)
+    assert names[:50] == [fault.subject for fault in shown]
+    assert "10 more" in shown[-1].sentence
+    assert "more" not in shown[0].sentence
+    assert faults.clear("device_silent", "device-55")
+    assert not faults.clear("device_silent", "device-55")
+    assert faults.clear("device_silent", "device-0")
+    assert not faults.report(
+        "device_silent", "device-56", "It is silent.", again=False
+    )  # there is room, and no news
+    assert "8 more" in list(faults)[-1].sentence
+    for name in names:
+        faults.clear("device_silent", name)
+    assert [] == list(faults)
+
+
 def test_what_happened_once_is_forgotten_in_time():
     """A refused connection is no longer a fault when it has not happened again for an hour; a full store stays one."""
     hand = HandClock()

@@ -125,6 +125,31 @@ async def test_a_door_that_never_pushed_is_missing(tmp_path, hands):
         assert "partial" == (await state(outbox, hall))["quality"]
 
 
+@pytest.mark.parametrize(
+    ("doors", "silent", "quality"),
+    [
+        ((), (), "ok"),
+        ((), ("counter-a",), "partial"),
+        ((), ("counter-a", "counter-b"), "stale"),
+        (("counter-x",), (), "partial"),
+        (("counter-x",), ("counter-a", "counter-b"), "stale"),
+    ],
+)
+async def test_what_feeds_a_zone_by_a_rule_is_a_door(tmp_path, hands, doors, silent, quality):
+    """Cameras whose own rule names the zone make it ok, partial or stale, with and without a door that is on hold."""
+    hall = zone(*doors)
+    async with opened(tmp_path, **zoned(hall, tz=TZ)) as outbox:
+        await outbox.remember()
+        for name in ("counter-a", "counter-b"):
+            told = [count(at, 1, device=counter(name), zone="hall") for at in range(-90, 5)]
+            await outbox.append(told, hands.now())
+        for name in silent:
+            await outbox.write(
+                lambda conn, d=name: conn.execute("UPDATE devices SET liveness = 'silent' WHERE id = ?", (d,))
+            )
+        assert quality == (await state(outbox, hall))["quality"]
+
+
 async def test_a_counter_without_heartbeat_lowers_nothing(tmp_path, hands):
     """What cannot be told is not called a gap."""
     hall = zone("counter-a")

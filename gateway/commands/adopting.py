@@ -32,7 +32,9 @@ _COLUMNS = {
 @click.option(
     "--window", type=float, metavar="MINUTES", help="Adopt unknown devices as they come; 0 ends it."
 )
-@click.option("--ignore", metavar="DEVICE", help="Drop what is held of a device or an address, for good.")
+@click.option(
+    "--ignore", metavar="DEVICE", help="Drop what is held of a device, or was sent by an address, for good."
+)
 @as_json
 @click.pass_obj
 def adopt(

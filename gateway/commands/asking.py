@@ -1,8 +1,10 @@
 """What reading commands share: the configuration, the daemon if it runs, else the store itself."""
 
 import json
+import shutil
 import sqlite3
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -18,6 +20,8 @@ FINE, FAULT, CANNOT_TELL = 0, 1, 2
 _ANSWER_S = 10.0
 # What waits is counted in the log, and a card reads a full store in minutes.
 _COUNTING, _COUNT_S = {"account", "sinks"}, 600.0
+
+_NO_SCREEN = 10_000  # columns: a file or a pipe gets whole lines, unless COLUMNS says otherwise
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
@@ -76,14 +80,33 @@ def show(value: object) -> None:
 
 
 def table(rows: list[dict[str, object]], columns: dict[str, str]) -> None:
-    """Print rows under headings; ``columns`` is key: heading."""
+    """Print rows under headings, or each as a card where the screen is narrower; ``columns`` is key: heading."""
     last = list(columns)[-1]  # nothing stands behind it, so it is never cut
     cells = [[_cell(row.get(key), cut=key != last) for key in columns] for row in rows]
-    widths = [
-        max([len(head), *(len(line[at]) for line in cells)]) for at, head in enumerate(columns.values())
-    ]
-    for line in [list(columns.values()), *cells]:
+    heads = list(columns.values())
+    widths = [max([len(head), *(len(line[at]) for line in cells)]) for at, head in enumerate(heads)]
+    screen = shutil.get_terminal_size((_NO_SCREEN, 24)).columns
+    if cells and sum(widths) + 2 * (len(widths) - 1) > screen:
+        cards([list(zip(heads, line, strict=True)) for line in cells], screen)
+        return
+    for line in [heads, *cells]:
         click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def cards(rows: list[list[tuple[str, str]]], screen: int) -> None:
+    """Print each row as lines of heading and value, with a blank line between rows; what is not known is left out."""
+    for number, row in enumerate(rows):
+        if number:
+            click.echo()
+        told = [(head, text) for at, (head, text) in enumerate(row) if not at or text != "-"]
+        indent = max(len(head) for head, _ in told) + 2
+        for head, text in told:
+            # A word is never broken: an id or a time that is longer than the line must still be copied whole.
+            lines = textwrap.wrap(
+                text, max(screen - indent, 10), break_long_words=False, break_on_hyphens=False
+            )
+            for at, line in enumerate(lines or [""]):
+                click.echo(f"{'' if at else head:<{indent}}{line}".rstrip())
 
 
 def plain(text: object) -> str:

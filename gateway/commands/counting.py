@@ -14,6 +14,8 @@ from gateway.outbox import site_zone
 
 Row = dict[str, Any]
 
+_VIEWS = ("adult_", "child_", "demographics_")  # what these begin with stands beside the total of everybody
+
 _COLUMNS = {
     "zone": "ZONE",
     "name": "NAME",
@@ -95,10 +97,7 @@ def _print(row: Row) -> None:
     totals = [{"measure": name, "people": row["totals"][name]} for name in sorted(row["totals"])]
     table(cast("list[dict[str, object]]", totals), {"measure": "MEASURE", "people": "PEOPLE"})
     if row["hours"]:
-        names = [name for name in row["totals"] if any(name in hour for hour in row["hours"])]
-        heads = {"hour": "HOUR"} | {name: name.upper().replace("_", " ") for name in names}
-        click.echo()
-        table(row["hours"], heads)
+        _print_hours(row)
     click.echo(f"\n{_minutes(row)}")
     for gap in row["missing"]:
         click.echo(f"  missing from {gap['from']} to {gap['to']}")
@@ -107,8 +106,23 @@ def _print(row: Row) -> None:
     click.echo(f"Corrections: {row['corrections']}")
 
 
+def _print_hours(row: Row) -> None:
+    """Print the hours of the day, by the clock of the site; adults and children apart would not fit a phone."""
+    names = [name for name in row["totals"] if any(name in hour for hour in row["hours"])]
+    shown = [name for name in names if not name.startswith(_VIEWS)]
+    heads = {"hour": "HOUR"} | {name: name.upper().replace("_", " ") for name in shown}
+    click.echo()
+    # Day and offset are said above; the offset stays where it changes, because an hour may come twice.
+    same = len({str(hour["hour"])[16:] for hour in row["hours"]}) == 1
+    table([{**hour, "hour": str(hour["hour"])[11 : 16 if same else None]} for hour in row["hours"]], heads)
+    if len(shown) < len(names):
+        click.echo("Everybody together; adults and children by the hour: add --json.")
+
+
 def _minutes(row: Row) -> str:
     missing = row["minutes_missing"]
     words = {True: "complete", False: "not complete", None: "it cannot be told whether it is complete"}
     told = f"{row['minutes_known']} of {row['minutes']} minutes are known"
+    if "cannot_tell" in row:  # its sentence says why
+        return f"{told}."
     return f"{told}{'' if missing is None else f', {missing} are missing'}: {words[row['complete']]}."

@@ -1,6 +1,8 @@
 """`gateway status`, `gateway devices` and `gateway sinks`."""
 
+import sqlite3
 import sys
+from datetime import tzinfo
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, cast
@@ -32,6 +34,8 @@ _CLOCKS = {
     "unset": "NOT SET: this is a guess",
 }
 
+_UNKNOWN = "unknown"
+
 _SINK_COLUMNS = {
     "name": "SINK",
     "connected": "CONNECTED",
@@ -43,6 +47,18 @@ _SINK_COLUMNS = {
     "lost": "LOST",
     "oldest_waiting_s": "OLDEST S",
     "last_error": "LAST ERROR",
+}
+
+_DEVICE_COLUMNS = {
+    "device": "DEVICE",
+    "name": "NAME",
+    "address": "ADDRESS",
+    "liveness": "STATE",
+    "last_seen": "LAST SEEN",
+    "enters_today": "IN TODAY",
+    "exits_today": "OUT TODAY",
+    "allowed_today": "ALLOWED",
+    "clock_offset_s": "CLOCK S",
 }
 
 
@@ -138,32 +154,37 @@ def devices(path: Path | None, device: str | None, *, day: str | None, as_json: 
         print_day(config, device, day, as_json=as_json)
     zone = site_zone(config.site.zone)
     query = {"device": device} if device else {}
-    rows = cast(
-        "list[Row]", read(config, "devices", lambda conn: views.device_states(conn, zone, device), **query)
-    )
+    rows = cast("list[Row]", read(config, "devices", lambda conn: _left(conn, zone, device), **query))
     if as_json:
         show(rows)
     elif device:
-        for row in rows:
-            for name, value in row.items():
-                click.echo(f"{name:<20} {plain(value)}")
+        _print_each(rows)
     else:
-        columns = {
-            "device": "DEVICE",
-            "name": "NAME",
-            "address": "ADDRESS",
-            "liveness": "STATE",
-            "last_seen": "LAST SEEN",
-            "enters_today": "IN TODAY",
-            "exits_today": "OUT TODAY",
-            "allowed_today": "ALLOWED",
-            "clock_offset_s": "CLOCK S",
-        }
-        table(rows, columns)
-        for told in dict.fromkeys(str(row["hint"]) for row in rows if row.get("hint")):
-            click.echo(f"\ncannot_tell: {told}")
+        _print_devices(rows)
     if device and not rows:
         give_up(f"No device is called {plain(device)}; `gateway devices` lists them.", FAULT)
+
+
+def _print_each(rows: list[Row]) -> None:
+    for number, row in enumerate(rows):
+        if number:
+            click.echo()  # two devices may have one name
+        for name, value in row.items():
+            click.echo(f"{name:<20} {plain(value)}")
+
+
+def _print_devices(rows: list[Row]) -> None:
+    table(rows, _DEVICE_COLUMNS)
+    for told in dict.fromkeys(str(row["hint"]) for row in rows if row.get("hint")):
+        click.echo(f"\ncannot_tell: {told}")
+    if any(row.get("liveness") == _UNKNOWN for row in rows):
+        click.echo(f"\n{_UNKNOWN}: which device is online is unknown while the gateway is down.")
+
+
+def _left(conn: sqlite3.Connection, zone: tzinfo, device: str | None) -> list[Row]:
+    """Read the devices that a stopped gateway left; nobody has listened to them since, so none is online or silent."""
+    gone = {"liveness": _UNKNOWN, "hint": None}
+    return [row | gone for row in views.device_states(conn, zone, device)]
 
 
 @click.command()

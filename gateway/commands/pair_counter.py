@@ -7,7 +7,9 @@ from gateway.control.client import Client
 from gateway.errors import GatewayError
 from gateway.provisioning import own_address
 
-_HEARTBEAT_S = 90.0  # real-time counters send one about once a minute
+_HEARTBEAT_S = (
+    120.0  # real-time counters send one about once a minute; sooner nobody can say that there is none
+)
 _ABSENT = (
     "Was the button pressed that sets the values? Without it nothing changes.",
     "In real-time mode a counter sends only when somebody walks by: walk through the door.",
@@ -62,13 +64,19 @@ def _need_heartbeat(waiting: Waiting, told: Told, say: Say, push: Push, seconds:
     def beats(other: Push) -> bool:
         return any(event["kind"] == "heartbeat" and event["device"] in devices for event in other["events"])
 
-    if next(waiting.pushes(seconds, beats), None) is None:
+    address = f"{told.url.removesuffix('/counter')}/heartbeat"
+    if next(waiting.pushes(seconds, beats), None) is not None:
+        say("Its heartbeat came too: the gateway will notice when it falls silent.")
+    elif seconds < _HEARTBEAT_S:
+        early = (
+            f"No heartbeat came in {seconds:g} s, too short to tell: it comes about once a minute, to {address}."
+            " `gateway devices` says cannot_tell as long as there is none."
+        )
+        told.advice = [early]
+        say(early)
+    else:
         told.problem = (
             "The counter pushes in real time and sends no heartbeat:"
             " an empty shop cannot be told from a broken counter."
         )
-        told.advice = [
-            f"Set its heartbeat URL to {told.url.removesuffix('/counter')}/heartbeat, or use interval upload."
-        ]
-    else:
-        say("Its heartbeat came too: the gateway will notice when it falls silent.")
+        told.advice = [f"Set its heartbeat URL to {address}, or use interval upload."]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
 
+from gateway.commands import pair_clock
 from gateway.commands.asking import CANNOT_TELL, FAULT, plain
 from gateway.commands.first_push import Push, Waiting
 from gateway.config import Config
@@ -92,15 +93,16 @@ def wait(waiting: Waiting, told: Told, say: Say, timeout_s: float, absent: tuple
         "records": len(events),
         "kinds": sorted({str(event["kind"]) for event in events}),
         "outcome": push["outcome"],
-        "clock_offset_s": row.get("clock_offset_s"),
+        "clock_offset_s": pair_clock.clock_offset_s(waiting, push, min(timeout_s, pair_clock.SETTLE_S)),
     }
-    say(_first(told.push))
+    say(_first(told.push, timed=row.get("clock_offset_s") is not None))
     return push
 
 
-def _first(push: dict[str, Any]) -> str:
+def _first(push: dict[str, Any], *, timed: bool) -> str:
     offset = push["clock_offset_s"]
-    clock = "not known yet" if offset is None else f"{offset} s against ours"
+    unknown = pair_clock.CANNOT_TELL if timed else "not known yet"
+    clock = unknown if offset is None else f"{offset} s against ours"
     lines = [
         f"Its first push is here: {push['records']} records ({', '.join(push['kinds'])}) of {plain(push['device'])}",
         f"  serial number {plain(push['serial'] or 'not told')}, from {push['address']}, path {plain(push['path'])}",

@@ -139,10 +139,11 @@ def counter(
     live = DIALECTS[dialect].live_root is not None
 
     def build(number: int, **how: Any) -> Device:
+        named = name if number == 0 else f"{name} {number + 1}"
         identity = Identity(
             serial=_counted(serial, number),
-            device_id=f"simulated-{number + 1}",
-            device_name=name if number == 0 else f"{name} {number + 1}",
+            device_id=named,  # what a person types there is what the gateway shows
+            device_name=named,
             mac=f"02:00:5E:20:00:{number:02X}",
             zone=common["zone"],
         )

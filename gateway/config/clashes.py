@@ -6,7 +6,7 @@ places whose value was wrong already, so no mistake is a consequence of another.
 
 from collections.abc import Callable, Iterator, Mapping
 
-from gateway.config import zone_clashes
+from gateway.config import rule_clashes, zone_clashes
 from gateway.config.clash import Clash
 from gateway.config.lines import Place
 from gateway.config.model import Config
@@ -290,4 +290,5 @@ _RULES: tuple[Callable[[Config], Iterator[Clash]], ...] = (
     _tls_files,
     _twins,
     zone_clashes.zones,
+    rule_clashes.rules,
 )

@@ -23,6 +23,7 @@ PersonalField = Literal[
     "ic_number",
     "id_number",
     "remark",
+    "description",
     "temperature",
     "mask",
     "score",

@@ -65,7 +65,13 @@ def device_states(
     """Give the state of every device, or of one named by id, serial or label."""
     day = Day.of(clock.now(), zone)
     return [
-        describe(conn, page, day, zone, from_log(conn, str(page["id"]), _whole(page["newest"])))
+        describe(
+            conn,
+            page,
+            day,
+            zone,
+            from_log(conn, str(page["id"]), _whole(page["newest"]), _whole(page["clock_offset_ms"])),
+        )
         | {
             "first_seen": rfc3339(int(str(page["first_seen"]))),
             "duplicates": page["duplicates"],

@@ -19,6 +19,7 @@ log = structlog.get_logger()
 
 _PAUSE_S = 1.0  # when the store takes nothing, asking more often does not help
 _MINUTE_S = 60.0
+_NAMED = 3  # devices of which a sentence speaks
 
 
 class Adoption:
@@ -117,11 +118,11 @@ class Adoption:
         if target in self._outbox.settings.admission.configured:
             raise GatewayError(f"{target} is named in the configuration: take its section out first.")
         dropped = await self._outbox.desk.decide(lambda desk: desk.ignore(target))
-        log.info("device_ignored", name=target, dropped=dropped)
+        log.info("device_ignored", name=target, dropped=sum(dropped.values()))
         what = target if devices else f"Every unknown device of {target}"
         return (
             f"{what} is ignored from now on: what it pushes is answered and thrown away, and counted. "
-            f"{_number(dropped, 'held event')} dropped. `gateway adopt {target}` takes this back."
+            f"{_dropped(dropped)} `gateway adopt {target}` takes this back."
         )
 
     # What is there
@@ -182,6 +183,16 @@ def _address(name: str) -> str | None:
 def _held(rows: list[dict[str, object]]) -> str:
     events = sum(int(str(row["events"])) for row in rows)
     return f"{_number(events, 'held event')} now go into the log, in the order in which they came."
+
+
+def _dropped(events: Mapping[str, int]) -> str:
+    """Say how many held events of which devices are gone."""
+    most = sorted(events, key=lambda device: (-events[device], device))
+    parts = [f"{events[device]} of {device}" for device in most[:_NAMED]]
+    if len(most) > _NAMED:
+        rest = sum(events[device] for device in most[_NAMED:])
+        parts.append(f"{rest} of {_number(len(most) - _NAMED, 'other device')}")
+    return f"{_number(sum(events.values()), 'held event')} dropped{': ' if parts else ''}{', '.join(parts)}."
 
 
 def _number(count: int, what: str) -> str:

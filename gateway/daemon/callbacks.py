@@ -18,7 +18,7 @@ from gateway.config import Config
 from gateway.config.callbacks_sections import CallbacksSection
 from gateway.daemon import composing
 from gateway.daemon.camlytics_cloud import cloud_webhook
-from gateway.daemon.refusals import REASONS
+from gateway.daemon.refusals import meaning
 from gateway.faults import Faults
 from gateway.guard import BodyGuard, BodyLimits, OnRefused
 from gateway.intake import Intake
@@ -128,11 +128,7 @@ class CallbackPort:
         self._refusals[reason] += 1
         if reason in _HARMLESS:
             return
-        what = (
-            REASONS.get(reason, "")
-            .replace("listen.", "callbacks.")
-            .replace("xml_bytes, json_bytes or other_", "body_")
-        )
+        what = meaning(reason, section="callbacks", body_bytes="callbacks.body_bytes allows")
         sentence = f"{address or 'A connection'} was refused on the callbacks port: {reason}{', ' + what if what else ''}."
         if self._faults.report("callback_refused", f"{address} {reason}", sentence):
             log.warning("callback_refused", sender=address, reason=reason)
@@ -140,9 +136,7 @@ class CallbackPort:
 
 def reception(config: Config) -> Reception:
     """Say how callbacks are understood: by the sources of the callbacks port and no others."""
-    wanted: frozenset[str] = frozenset().union(
-        *(sink.personal for sink in config.sinks.values() if sink.enabled)
-    )
+    wanted = composing.wanted(config)
     sources = callbacks(wanted, camlytics_cloud=cloud_webhook(config, wanted))
     return Reception(sources=sources, gateway_id=config.gateway.id, zone=config.site.tzinfo)
 

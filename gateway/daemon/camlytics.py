@@ -38,5 +38,6 @@ def _instance(config: Config, name: str, section: CamlyticsSection) -> Instance:
         wait_s=float(section.wait_s),
         limit=section.limit,
         check_totals=section.check_totals,
+        peers=tuple(sorted(other for other in config.camlytics if other != name)),
         run=_RUN,
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,14 @@ from gateway.control.captures import ENDING, FOLDER, files
 from gateway.guard import Request
 from gateway.masking import masked, masked_words
 from gateway.receiver import Watched
-from gateway.redact import redact_path, redact_query
+from gateway.redact import redact_path, redact_query, redact_text
 
 MOST_BYTES = 20 * 2**20
 MOST_LINES = 10_000
 _MOST_FILES = 20
 _BODY_MAX = 65_536
 _TEXT_MAX = 200
+_PROGRAM = re.compile(r"[A-Za-z0-9._-]{1,40}(?:/[A-Za-z0-9._-]{1,40})?(?![A-Za-z0-9._@/-])")
 # What says how a device speaks. No other header is kept: one of them may be a login.
 _HEADERS = ("content-type", "content-length", "transfer-encoding", "user-agent", "sn", "model", "timestamp")
 
@@ -74,7 +76,7 @@ def line_of_push(watched: Watched) -> dict[str, object]:
         "method": post.method[:16],
         "path": watched.path[:_TEXT_MAX],
         "query": redact_query(post.query)[:_TEXT_MAX],
-        "headers": {name: post.headers[name][:_TEXT_MAX] for name in _HEADERS if name in post.headers},
+        "headers": _headers(post.headers),
         "body": body[:_BODY_MAX].decode("utf-8", "replace"),
         "bytes": len(post.body),
         "cut": len(body) > _BODY_MAX,
@@ -91,7 +93,18 @@ def line_of_visit(request: Request, at: str, tokens: frozenset[str]) -> dict[str
         "method": request.method[:16],
         "path": redact_path(request.path[:_TEXT_MAX], tokens),
         "query": redact_query(request.query)[:_TEXT_MAX],
-        "headers": {name: request.headers[name][:_TEXT_MAX] for name in _HEADERS if name in request.headers},
+        "headers": _headers(request.headers),
         "bytes": len(request.body),
         "outcome": "no push",
     }
+
+
+def _headers(given: Mapping[str, str]) -> dict[str, str]:
+    shown = {name: redact_text(given[name][:_TEXT_MAX]) for name in _HEADERS if name in given}
+    # A browser or a program of somebody's own may put anything there; which program it is, is said first.
+    return {name: _program(text) if name == "user-agent" else text for name, text in shown.items()}
+
+
+def _program(text: str) -> str:
+    found = _PROGRAM.match(text)
+    return found[0] if found else "***"

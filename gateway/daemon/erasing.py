@@ -64,7 +64,7 @@ class Eraser:
         found = await to_thread.run_sync(_look, directory, person, mask)
         captures = await to_thread.run_sync(_captures, directory, mask)
         if wish.sure:
-            found = await self._outbox.amend(lambda conn: erasing.erase(conn, person, found))
+            found = await self._outbox.amend(lambda conn: erasing.erase(conn, person, found, mask))
             await self.album.sweep(found.pictures)
             await to_thread.run_sync(remove_files, captures)
         compacted = not wish.sure or not found or await self._compact()
@@ -103,7 +103,7 @@ def _erase_at_rest(conn: sqlite3.Connection, directory: Path, wish: Wish) -> dic
     found, captures = erasing.find(conn, person, mask), _captures(directory, mask)
     if wish.sure:
         conn.execute("BEGIN IMMEDIATE")
-        found = erasing.erase(conn, person, found)
+        found = erasing.erase(conn, person, found, mask)
         conn.execute("COMMIT")
         remove_files([*captures, *(directory / FOLDER / f"{name}.jpg" for name in found.pictures)])
         if found:

@@ -3,7 +3,7 @@
 import contextlib
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from logging import getLogger
 
@@ -21,11 +21,10 @@ from gateway.daemon.captures import Captures
 from gateway.daemon.clocks import watch_clocks
 from gateway.daemon.erasing import Eraser
 from gateway.daemon.health import Health
-from gateway.daemon.incidents import Incidents
 from gateway.daemon.lines import Lines
-from gateway.daemon.living import limits, polled
+from gateway.daemon.living import limits, poll_in_trouble, polled
 from gateway.daemon.own_clock import OwnClock
-from gateway.daemon.refusals import REASONS
+from gateway.daemon.refusals import meaning
 from gateway.daemon.requests import Requests
 from gateway.daemon.states import show_states
 from gateway.daemon.supervision import supervise
@@ -36,6 +35,7 @@ from gateway.errors import StoreUnavailable
 from gateway.event import slug
 from gateway.faults import Faults
 from gateway.guard import BodyGuard
+from gateway.incidents import Incidents
 from gateway.intake import Intake
 from gateway.listener import Limits, Listener
 from gateway.liveness import Liveness
@@ -89,7 +89,14 @@ class Gateway:
         )
         self._health.lines = self._lines
         self._own_clock = OwnClock(self.faults, self._lines.clock_set)
-        self._liveness = Liveness(outbox, self.faults, limits(config), polled(self._poller, outbox.signs))
+        self._liveness = Liveness(
+            outbox,
+            self.faults,
+            limits(config),
+            ask=polled(self._poller, outbox.signs),
+            pushed=lambda: self._receiver.last_post,
+            excused=poll_in_trouble(self._poller),
+        )
         requests = Requests(
             self._health, outbox, self._receiver, self._lines, self._housekeeper, self._port_facts
         )
@@ -217,7 +224,10 @@ class Gateway:
         await watch_doors(self.outbox, self._zones, self.faults)
 
     async def _watch_clocks(self) -> None:
-        await watch_clocks(self._projection, self.faults)
+        def polled() -> Collection[str]:
+            return self.config.camlytics.keys()  # the configuration is another one after a reload
+
+        await watch_clocks(self.outbox, self._projection, self.faults, polled)
 
     async def _watch(self) -> None:
         watchdog = Watchdog(self.outbox, self._lines.forwarders, self._probe_address, self.faults)
@@ -271,6 +281,10 @@ class Gateway:
                 f"The store was damaged ({saved.problem}) and was moved to {saved.kept_as.name}; {saved.events} events "
                 f"were saved, {saved.lost} that a sink had not had yet were lost."
             )
+            if saved.book_lost:
+                sentence += (
+                    " The book of devices could not be read whole: what is missing was made anew of the log."
+                )
             self.faults.report("store_salvaged", "", sentence)
             log.error("store_salvaged", problem=saved.problem, events=saved.events, lost=saved.lost)
 
@@ -280,7 +294,7 @@ class Gateway:
             return
         self._captures.refused(address, reason)
         code = "refused_sender" if reason == "not_allowed" else "refused_request"
-        what = REASONS.get(reason, "")
+        what = meaning(reason)
         sentence = f"{address or 'A connection'} was refused: {reason}{', ' + what if what else ''}."
         # One fault for each reason: the first explanation must not be hidden by the second.
         if self.faults.report(code, f"{address} {reason}", sentence):

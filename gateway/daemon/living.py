@@ -38,6 +38,16 @@ def polled(poller: Poller, signs: Signs) -> Callable[[], None]:
     return note
 
 
+def poll_in_trouble(poller: Poller) -> Callable[[Sign], bool]:
+    """Give what says whether the fault of a poll speaks for the silence of a device behind it."""
+
+    def in_trouble(sign: Sign) -> bool:
+        failing = [standing for standing in poller.standings().values() if standing.answers is False]
+        return any(_speaks_for(standing)(sign) for standing in failing)
+
+    return in_trouble
+
+
 def _speaks_for(standing: Standing) -> Callable[[Sign], bool]:
     source, _, rest = standing.name.partition(".")
     # A channel of Camlytics is named after its PC, what the cloud reports is not named after an account.

@@ -84,7 +84,7 @@ class Requests:
             "held": counters.held,
             "ignored": counters.ignored,
             "refused": counters.refused + self._port_refusals(),
-            "last_post_s": None if last is None else round(time.monotonic() - last, 1),
+            "last_post_s": None if last is None else round(clock.steady() - last, 1),
         }
 
     def _port_refusals(self) -> int:
@@ -183,6 +183,11 @@ class Requests:
             )
             line.forwarder.letters_asked()
             return f"Letter {number} goes to sink {letter.sink} again."
+        if "status" in letter.head:  # an answer has one, a push has none
+            raise GatewayError(
+                f"Letter {number} is an answer that {letter.sender} gave, and only pushes can be read again. `gateway"
+                f" letters show {number}` has what was answered; drop it with `gateway letters drop {number}`."
+            )
         reader = self.readers.get(str(letter.head.get("port")), self._receiver)
         outcome = await reader.read_again(letter)
         if outcome is None:

@@ -36,6 +36,7 @@ class Terminals:
         self._outbox = outbox
         self._faults = faults
         self._port = port
+        self._since = clock.steady()
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._sections: dict[str, TerminalSection] = {}
 
@@ -118,11 +119,11 @@ class Terminals:
     def _silent(self, address: str, seconds: float) -> bool:
         """Say whether no push of a terminal came from there for so long."""
         with reading.looking(self._outbox.settings.directory) as conn:
-            seen = conn.execute(
-                "SELECT max(last_seen) FROM devices WHERE source = 'face_terminal' AND address = ?",
-                (address,),
-            ).fetchone()[0]
-        return seen is None or clock.now_ms() - seen > seconds * 1000
+            devices = reading.seen_at(conn, "face_terminal", address)
+        signs = [self._outbox.signs.of(device) for device in devices]
+        # In steady seconds, so that a clock that is set makes nobody silent; before our start nothing was measured.
+        heard = [self._since if sign is None or sign.heard is None else sign.heard for sign in signs]
+        return not heard or clock.steady() - max(heard) > seconds
 
     def _elsewhere(self, name: str, section: TerminalSection, stated: Subscription, dest: str) -> None:
         where = _shown(stated.dest)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import anyio
 import structlog
+from anyio import to_thread
 
 from gateway import clock, zone_states
 from gateway.config import Config
@@ -70,20 +71,43 @@ async def keep_zones(outbox: Outbox) -> None:
 async def watch_doors(outbox: Outbox, zones: "ZoneAnswers", faults: Faults) -> None:
     """Tell a person which doors of zones were never heard of, for ever."""
     told: set[str] = set()
+    judged: tuple[Zoning, list[str]] | None = None  # what the last look was about
     while True:
         await anyio.sleep(_DOORS_S)
         if not (zones.zoning.zones or told):
             continue
+        tell_damaged(outbox, faults)
         with contextlib.suppress(GatewayError, sqlite3.Error):
-            with reading.looking(outbox.settings.directory) as conn:
-                known = [str(page["id"]) for page in reading.devices(conn)]
-            unheard = unheard_doors(zones.zoning, known)
+            zoning = zones.zoning
+            known = await to_thread.run_sync(_known, outbox)
+            if judged == (zoning, known):
+                continue
+            unheard = await to_thread.run_sync(unheard_doors, zoning, known)
+            judged = (zoning, known)
             for subject in told - unheard.keys():
                 faults.clear("zone_door_unheard", subject)
             for subject, sentence in unheard.items():
                 if faults.report("zone_door_unheard", subject, sentence, again=False):
                     log.warning("zone_door_unheard", door=subject)
             told = set(unheard)
+
+
+def _known(outbox: Outbox) -> list[str]:
+    with reading.looking(outbox.settings.directory) as conn:
+        return reading.device_ids(conn)
+
+
+def tell_damaged(outbox: Outbox, faults: Faults) -> None:
+    """Tell a person whose zones the disk has damaged; what could be read of them counts on."""
+    for name in sorted(outbox.zones.take_damaged()):
+        place = "the site" if name == SITE else f"zone {name.removeprefix('zone-')}"
+        sentence = (
+            f"What waited for the next reset of {place} was damaged by the disk and is not counted in it."
+            if name
+            else "How the zones counted before was damaged by the disk: corrections go by the zones of today."
+        )
+        faults.report("zone_damaged", name, sentence)
+        log.error("zone_damaged", zone=name)
 
 
 def unheard_doors(zoning: Zoning, known: list[str]) -> dict[str, str]:

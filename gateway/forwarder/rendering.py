@@ -38,6 +38,8 @@ class Rendering:
         )
         if entry.flags & Flag.SUPERSEDED:
             head += '"superseded":true,'
+        if entry.flags & Flag.MISDATED:
+            head += '"misdated":true,'
         if entry.flags & Flag.UNSYNCED:
             head += '"clock_unsynced":true,'
         if entry.personal is not None:

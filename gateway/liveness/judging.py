@@ -52,13 +52,15 @@ def judge(signs: Sequence[Sign], now: float, started: float, limits: Limits) -> 
     for sign in signs:
         heard = sign.heard
         quiet_s = now - max(started if heard is None else heard, started)
-        state = _state(sign, heard, quiet_s, now, limits)
+        state = _state(sign, heard, quiet_s, now, started, limits)
         if state is not None and state != sign.state:
             findings.append(Finding(sign, heard, state, quiet_s))
     return findings
 
 
-def _state(sign: Sign, heard: float | None, quiet_s: float, now: float, limits: Limits) -> str | None:
+def _state(
+    sign: Sign, heard: float | None, quiet_s: float, now: float, started: float, limits: Limits
+) -> str | None:
     known, limit_s = sign.state, limits.silent_after_s(sign)
     gone_s = max(limits.gone_after_s, limit_s or 0.0)
     if limits.own_of(sign.device) == 0:
@@ -68,18 +70,20 @@ def _state(sign: Sign, heard: float | None, quiet_s: float, now: float, limits: 
             GONE if quiet_s >= gone_s else known
         )  # what was silent before a restart is so until it is heard
     if limit_s is None:
-        return known if heard is None else _unmeasured(sign, quiet_s, now, gone_s)
+        unheard = known is None and heard is None
+        return None if unheard else _unmeasured(sign, quiet_s, now, started, gone_s)
     if quiet_s >= limit_s:
         return SILENT if known else None
     return known if heard is None else ONLINE
 
 
-def _unmeasured(sign: Sign, quiet_s: float, now: float, gone_s: float) -> str:
+def _unmeasured(sign: Sign, quiet_s: float, now: float, started: float, gone_s: float) -> str:
     """Judge a device of which nobody knows how often it speaks."""
     if sign.beat is not None:  # it does speak by itself, and has not said how often
         return GONE if quiet_s >= gone_s else ONLINE
-    settled = sign.first is not None and now - sign.first >= _HINT_AFTER_S
-    return CANNOT_TELL if settled or sign.state == CANNOT_TELL else ONLINE
+    # One that was known before a restart has been watched since the start.
+    watched_s = now - (started if sign.first is None else sign.first)
+    return CANNOT_TELL if watched_s >= _HINT_AFTER_S or sign.state == CANNOT_TELL else ONLINE
 
 
 def nobody_speaks(
@@ -89,16 +93,20 @@ def nobody_speaks(
     started: float,
     limits: Limits,
     together: AbstractSet[str] = frozenset(),
+    pushed: float | None = None,
 ) -> bool:
     """Say whether devices that fall silent do so because nothing comes from anybody any more.
 
     Their rhythms differ, so those that are not silent yet are looked at too, beside those that fell silent
-    ``together`` before: at least two must be overdue, and nobody at all may have spoken since one was missed.
+    ``together`` before: at least two must be overdue, and nobody at all may have spoken since one was missed,
+    nor ``pushed`` anything: a device that is ignored or held proves the network as well.
     """
     silent = [finding for finding in findings if finding.state == SILENT]
     if not silent:
         return False
     missed_s = min(f.quiet_s / limits.rhythms * _OVERDUE for f in silent)
+    if pushed is not None and now - pushed < missed_s:
+        return False
     overdue = 0
     for sign in signs:
         quiet_s = now - max(started if sign.heard is None else sign.heard, started)

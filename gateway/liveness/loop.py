@@ -22,12 +22,20 @@ class Liveness:
     """Judges the devices of one gateway."""
 
     def __init__(
-        self, outbox: Outbox, faults: Faults, limits: Limits, ask: Callable[[], None] = lambda: None
+        self,
+        outbox: Outbox,
+        faults: Faults,
+        limits: Limits,
+        ask: Callable[[], None] = lambda: None,
+        pushed: Callable[[], float | None] = lambda: None,
+        excused: Callable[[Sign], bool] = lambda _sign: False,
     ) -> None:
         self.limits = limits
         self._outbox = outbox
         self._faults = faults
         self._ask = ask  # has the answers of polled systems noted
+        self._pushed = pushed  # when the last push of anybody was answered, in steady seconds
+        self._excused = excused  # a fault of the system that is polled for a device stands already
         self._started = clock.steady()
         # Fell silent when nobody spoke; also in an earlier life, when none was left.
         known = {sign.device: sign.state for sign in outbox.signs.all()}
@@ -46,7 +54,9 @@ class Liveness:
         self._ask()
         now, signs = clock.steady(), self._outbox.signs.all()
         findings = judge(signs, now, self._started, self.limits)
-        everybody = nobody_speaks(findings, signs, now, self._started, self.limits, self._together)
+        everybody = nobody_speaks(
+            findings, signs, now, self._started, self.limits, self._together, self._pushed()
+        )
         if findings:
             try:
                 await self._enter(findings, everybody=everybody)
@@ -86,6 +96,8 @@ class Liveness:
         away = {sign.device: sign for sign in signs if sign.state in (SILENT, GONE)}
         self._together &= away.keys()
         newest = min((self._quiet_s(sign, now) for sign in signs), default=0.0)
+        if (pushed := self._pushed()) is not None:
+            newest = min(newest, now - pushed)
         all_silent = len(self._together) > 1 and newest >= min(
             (self._quiet_s(away[device], now) for device in self._together), default=0.0
         )
@@ -95,20 +107,27 @@ class Liveness:
         elif self._faults.clear(_ALL) or (self._together and self._patience is None):
             self._patience = now
         for sign in signs:
-            if sign.device not in away or self._is_excused(sign, now, all_silent=all_silent):
+            excused = sign.device in away and self._is_excused(sign, now, all_silent=all_silent)
+            if sign.device not in away or excused or self._excused(sign):
                 self._faults.clear("device_silent", sign.device)
                 continue
             say = sentences.gone if sign.state == GONE else sentences.silent
             self._faults.report(
-                "device_silent", sign.device, say(sign, self._quiet_s(sign, now)), again=False
+                "device_silent",
+                sign.device,
+                say(sign, self._quiet_s(sign, now)),
+                sentences.action(sign.source),
+                again=False,
             )
 
     def _is_excused(self, sign: Sign, now: float, *, all_silent: bool) -> bool:
         """Say whether one fault speaks for a device's silence, or did so until a moment ago."""
+        if all_silent:
+            return True  # whoever was silent before cannot come back either
         if sign.device not in self._together:
             return False
         since, limit_s = self._patience, self.limits.silent_after_s(sign) or self.limits.at_least_s
-        if all_silent or (since is not None and now - since < limit_s):
+        if since is not None and now - since < limit_s:
             return True
         self._together.discard(sign.device)
         return False

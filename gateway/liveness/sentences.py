@@ -26,6 +26,28 @@ _ANY = (
 )
 
 
+_ACTIONS = {
+    "face_terminal": (
+        "Check the terminal's power, its cable and its network, and the gateway's address in its push setting; it may "
+        "also be that nobody used its door for longer than silent_after_s."
+    ),
+    "camio": "Look at the camera in Camio, and whether its callbacks still reach this gateway.",
+    "camlytics": (
+        "Check that the camera works in Camlytics, that its computer is on, and that the gateway still polls it or gets "
+        "its webhooks."
+    ),
+    "camlytics_cloud": (
+        "Look at the channel in the portal, and whether the gateway still polls this account or gets its webhooks."
+    ),
+}
+_BY_ITSELF = ("people_counter",)  # of the others only our own asking, or what happens, is heard
+
+
+def action(source: str) -> str | None:
+    """Say what to do about a device of this source that is silent; None for what is done about any."""
+    return _ACTIONS.get(source)
+
+
 def hint(source: str) -> str:
     """Say what an installer can do about a device of which nobody can tell whether it lives."""
     return _HINTS.get(source, _HINTS["camlytics"] if source.startswith("camlytics") else _ANY)
@@ -74,7 +96,9 @@ def spell(seconds: float) -> str:
 
 
 def _rhythm(sign: Sign) -> str:
-    return "" if sign.rhythm_s is None else f"; it speaks every {spell(sign.rhythm_s)}"
+    if sign.rhythm_s is None or sign.source not in _BY_ITSELF:
+        return ""
+    return f"; it speaks every {spell(sign.rhythm_s)}"
 
 
 def _seen(sign: Sign) -> str:

@@ -9,7 +9,7 @@ Used on the writer's thread, inside the transaction that the writer opened.
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gateway import clock
 from gateway.errors import GatewayError, Unadopted
@@ -42,10 +42,16 @@ class Admission:
         self.window = AdoptionWindow(conn)
         self.decided = Decided.load(conn)
         self.due: set[str] = set()  # known by now, and something of them still waits
+        self._due_on_disk: set[str] = set()
 
     def forget(self) -> None:
         """Read everything again before the next decision: the transaction was rolled back."""
         self._stale, self._shown = True, None
+        self.due = set(self._due_on_disk)
+
+    def committed(self) -> None:
+        """Note that what is in memory is on disk."""
+        self._due_on_disk = set(self.due)
 
     def refresh(self) -> Decided:
         """Give the decisions, after a failed transaction read anew."""
@@ -93,7 +99,9 @@ class Admission:
             fate = self._fate(rules, caller, device, newcomers)
             if fate == HOLD:
                 stated = [held.hold(event) for event in events if event.device.id == device]
-                fresh = [one for one in {one.mark: one for one in stated}.values() if not self._is_held(one)]
+                fresh = [
+                    one for one in {one.mark: one for one in stated}.values() if not self._is_held(one, push)
+                ]
                 objection = self._objection(rules, caller.introducer, device, fresh, planned)
                 if objection is not None and not self._knows(rules, device):
                     raise Unadopted(objection)
@@ -159,8 +167,8 @@ class Admission:
         free = rules.max_devices - said.introduced.total() - more
         return free > 0 and own < min(rules.per_address, max(free // _SHARE, 1))
 
-    def _is_held(self, one: Held) -> bool:
-        return one.device in self.decided.waiting and held.is_held(self._conn, one)
+    def _is_held(self, one: Held, push: Push) -> bool:
+        return one.device in self.decided.waiting and held.is_held(self._conn, one, push.introducer)
 
     def _objection(
         self, rules: Rules, who: str, device: str, fresh: Sequence[Held], planned: dict[str, list[Held]]
@@ -175,13 +183,12 @@ class Admission:
             free = rules.held_devices - len(said.waiting) - new
             if free <= 0 or said.waiting_of[who] + new >= min(rules.per_address, max(free // _SHARE, 1)):
                 return "too many devices wait to be adopted"
-        if (waits.events if waits else 0) + len(fresh) > rules.held_per_device:
+        if (waits.events_of[who] if waits else 0) + len(fresh) > rules.held_per_device:
             return "too much of this device is held already"
         more = sum(one.size for one in fresh)
         taken = sum(one.size for others in planned.values() for one in others)
-        answers = waits.introducer if waits else who
         free = rules.held_bytes - said.size - taken
-        if said.bytes_of[answers] + taken + more > free // _SHARE:
+        if said.bytes_of[who] + taken + more > free // _SHARE:
             return "what is held of devices that nobody has adopted takes up too much room"
         return None
 
@@ -216,20 +223,25 @@ class Admission:
         for device in devices:
             self.adopt(device)
 
-    def ignore(self, name: str) -> int:
-        """Drop what is held of a device, or of those that an address brought, and what comes of them; give the events."""
+    def ignore(self, name: str) -> Mapping[str, int]:
+        """Drop what is held of a device, or of unknown ones from an address, and what comes so; give the events of each.
+
+        What another address sent of the same devices stays: anybody can send the number of a real device first.
+        """
         said = self.changing()
         if name not in said.ignored and len(said.ignored) >= _MOST_IGNORED:
             raise GatewayError(
                 f"{_MOST_IGNORED} devices and addresses are ignored already: take some back with `gateway adopt NAME`."
             )
-        gone = [device for device, waits in said.waiting.items() if name in (device, waits.introducer)]
-        dropped = 0
-        for device in gone:
-            dropped += held.drop(self._conn, device)
-            said.subtract(device, said.waiting[device].events, said.waiting[device].size)
-        self.due.difference_update(gone)
+        dropped: dict[str, int] = {}
+        for device, waits in said.waiting.items():
+            if device == name:
+                dropped[device] = held.drop(self._conn, device)
+            elif waits.events_of[name] and device not in self.due:
+                dropped[device] = held.drop_sent(self._conn, device, name)
         said.put(self._conn, name, IGNORED, "", clock.now_ms())
+        self.decided = Decided.load(self._conn)  # of what stays somebody else is the first now
+        self.due &= self.decided.waiting.keys()
         return dropped
 
     def settled(self, device: str) -> None:

@@ -62,7 +62,8 @@ def settle(
     if not rows:
         admission.forget()  # the sums say that there is something: they are made anew
     else:
-        said.subtract(device, len(rows), sum(row.size for row in rows))
+        for row in rows:
+            said.subtract(device, row.introducer, row.size)
     waits = said.waiting.get(device)
     if waits is None:
         admission.settled(device)

@@ -7,6 +7,7 @@ decides and the later one takes the next free number. A resend of either is stil
 its content is in the log.
 """
 
+import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,13 +17,15 @@ from gateway import clock
 from gateway.event import Event, Json, Kind, ZoneRule, event_id
 from gateway.outbox import statements
 from gateway.outbox.devices import Book, Page
-from gateway.outbox.entry import Draft, Entry, Flag, milliseconds, same_statement
+from gateway.outbox.entry import Draft, Entry, Flag, dumps, milliseconds, same_statement
+from gateway.outbox.nameless import body_without_person, data_without_person
 from gateway.outbox.occupancy import Occupancy, Told
-from gateway.outbox.recent import Recent
+from gateway.outbox.recent import Pace, Recent
 from gateway.outbox.settings import Settings
 from gateway.outbox.tallying import Newest, Tallying
 
 _MAX_TIES = 16  # different statements with one number; what a broken device sends beyond counts as repeated
+_MOST_IMPOSSIBLE = 50  # as many as a person is told of
 _OUT_OF_TALLY = Flag.SUPERSEDED | Flag.UNTALLIED
 
 
@@ -50,6 +53,7 @@ class Appender:
         self.head = head  # the last seq given out; contiguous while the daemon runs
         self.committed = head
         self._entries: list[Entry] = []
+        self.impossible: dict[str, tuple[int, int]] = {}  # by device: what it said, and when (ms)
         self.recent = Recent()
         self.occupancy = Occupancy(conn, settings)
         self._tallying = Tallying(self.occupancy, self.recent)
@@ -74,7 +78,7 @@ class Appender:
         revision = draft.revision
         if newest is not None:
             if newest[1] & Flag.ERASED:  # who was in it stays out of it, also when the device sends it again
-                draft = replace(draft, personal=None)
+                draft = _nameless(draft)
                 flags |= Flag.ERASED
                 if revision <= newest[0]:
                     page.duplicates += 1
@@ -93,9 +97,12 @@ class Appender:
         self._insert(draft, page, revision, flags)
         if not flags & Flag.SUPERSEDED:
             self._book.newest(page, draft, late=bool(flags & Flag.LATE))
-        self._tallying.tell(draft, self.head, page.newest)
+        if draft.impossible is not None and len(self.impossible) < _MOST_IMPOSSIBLE:
+            self.impossible[page.id] = (draft.impossible, draft.received)
+        pace = Pace(page.newest, page.clock_offset_ms)
+        self._tallying.tell(draft, self.head, pace)
         if not flags & _OUT_OF_TALLY:
-            self._tallying.add(draft, self.head, newest, page.newest)
+            self._tallying.add(draft, self.head, newest, pace)
         return 1
 
     def _free_number(self, draft: Draft, newest: int) -> int | None:
@@ -103,7 +110,8 @@ class Appender:
 
         Upwards lie the statements that came with the same number, in the order of arrival. Where they
         meet a number that the device gave itself, it has said something newer since: the statement is
-        history and takes a number below its own.
+        history and takes a number below its own. Which personal fields are kept is the owner's choice and
+        may change: they are no part of what is stated.
         """
         stated = draft.revision
         if stated > newest:
@@ -112,7 +120,7 @@ class Appender:
             known = self._conn.execute(statements.ONE_REVISION, (draft.id, number)).fetchone()
             if known is None:
                 return number
-            if _same(draft, known):
+            if same_statement(draft.body, known[0]):
                 return None
             if number > stated and not known[2] & Flag.TIED:
                 break
@@ -120,7 +128,7 @@ class Appender:
             known = self._conn.execute(statements.ONE_REVISION, (draft.id, number)).fetchone()
             if known is None:
                 return number
-            if _same(draft, known):
+            if same_statement(draft.body, known[0]):
                 return None
         return None
 
@@ -201,5 +209,6 @@ def _standing(draft: Draft, page: Page, revision: int, newest: Newest | None) ->
     return Flag.UNTALLIED if newest[1] & _OUT_OF_TALLY else 0
 
 
-def _same(draft: Draft, known: tuple[str, str | None, int]) -> bool:
-    return draft.personal == known[1] and same_statement(draft.body, known[0])
+def _nameless(draft: Draft) -> Draft:
+    body, data = body_without_person(draft.body), dumps(data_without_person(json.loads(draft.data)))
+    return replace(draft, personal=None, body=body, data=data)

@@ -7,16 +7,20 @@ from datetime import datetime, tzinfo
 
 from gateway.outbox.day import Day
 from gateway.outbox.entry import milliseconds, rfc3339
-from gateway.outbox.gaps import Gaps, gaps
+from gateway.outbox.gaps import Gaps, Why, gaps
 from gateway.outbox.reading import day_tallies
 from gateway.outbox.windows import Statement, standing, statements_of
 
 _HOUR_MS = 3_600_000
 _SHOWN = 50  # corrections
-_CANNOT_TELL = (
-    "This device speaks only when somebody passes, so a quiet minute cannot be told from a lost one. A stereo "
-    "counter in real-time mode sends heartbeats beside its counts when its heartbeat URL is set."
+_SILENT = (
+    "Nobody can tell: this device speaks only when somebody passes, so a quiet minute looks like a lost one."
 )
+_ADVICE = {
+    "people_counter": " It sends heartbeats beside its counts in real-time mode when its heartbeat URL is set.",
+    "camlytics": " Whether its Camlytics is reached at all is told by `gateway status`.",
+    "camlytics_cloud": " Whether the cloud is reached at all is told by `gateway status`.",
+}
 
 
 def day_facts(
@@ -34,13 +38,13 @@ def day_facts(
         "end": _local(milliseconds(day.end), zone),
         "totals": day_tallies(conn, device, day.date),
         "hours": _hours(facts, day, zone, page),
-        **_minutes(span, day, zone),
+        **_minutes(span, day, zone, str(page["source"])),
         "corrections": len(corrected),
         "corrected": corrected[:_SHOWN],
     }
 
 
-def _minutes(span: Gaps | None, day: Day, zone: tzinfo) -> dict[str, object]:
+def _minutes(span: Gaps | None, day: Day, zone: tzinfo, source: str) -> dict[str, object]:
     length = int((day.end - day.start).total_seconds()) // 60
     if span is None:
         return {
@@ -58,7 +62,13 @@ def _minutes(span: Gaps | None, day: Day, zone: tzinfo) -> dict[str, object]:
         "missing": ranges,
         "complete": span.complete,
     }
-    return told if span.missing is not None else told | {"cannot_tell": _CANNOT_TELL}
+    return told if span.why is None else told | {"cannot_tell": _why(span.why, source)}
+
+
+def _why(why: Why, source: str) -> str:
+    if why is Why.SILENT:
+        return _SILENT + _ADVICE.get(source, "")
+    return "That day has not come yet." if why is Why.NOT_YET else "It was not known then."
 
 
 def _hours(

@@ -21,10 +21,11 @@ _PUT = (
 class Sum:
     """What is held of one device."""
 
-    introducer: str
+    introducer: str  # who brought it first
     address: str
     events: int = 0
     size: int = 0
+    events_of: Counter[str] = field(default_factory=Counter)  # by who sent them
 
 
 @dataclass(slots=True)
@@ -37,7 +38,7 @@ class Decided:
     ignored: set[str] = field(default_factory=set)  # devices and introducers
     waiting: dict[str, Sum] = field(default_factory=dict)
     waiting_of: Counter[str] = field(default_factory=Counter)  # devices that wait, by introducer
-    bytes_of: Counter[str] = field(default_factory=Counter)
+    bytes_of: Counter[str] = field(default_factory=Counter)  # by who sent them
     size: int = 0  # bytes of all that waits
 
     @classmethod
@@ -62,28 +63,32 @@ class Decided:
         conn.execute("DELETE FROM verdicts WHERE name = ?", (name,))
 
     def add(self, device: str, more: Sum) -> None:
-        """Count what waits; whoever brought a device first answers for all of it."""
+        """Count what waits; whoever brought a device first answers for it, and each for what it sent."""
         known = self.waiting.get(device)
         if known is None:
             known = self.waiting[device] = Sum(more.introducer, more.address)
             self.waiting_of[known.introducer] += 1
         known.events += more.events
         known.size += more.size
-        self.bytes_of[known.introducer] += more.size
+        known.events_of[more.introducer] += more.events
+        self.bytes_of[more.introducer] += more.size
         self.size += more.size
 
-    def subtract(self, device: str, events: int, size: int) -> None:
-        """Count what waits no longer."""
+    def subtract(self, device: str, sender: str, size: int) -> None:
+        """Count that an event waits no longer."""
         known = self.waiting[device]
-        known.events -= events
+        known.events -= 1
         known.size -= size
-        self.bytes_of[known.introducer] -= size
+        known.events_of[sender] -= 1
+        self.bytes_of[sender] -= size
         self.size -= size
+        if self.bytes_of[sender] <= 0:
+            del self.bytes_of[sender]
         if known.events <= 0:
             del self.waiting[device]
             self.waiting_of[known.introducer] -= 1
             if not self.waiting_of[known.introducer]:
-                del self.waiting_of[known.introducer], self.bytes_of[known.introducer]
+                del self.waiting_of[known.introducer]
 
     def _note(self, name: str, verdict: str, introducer: str) -> None:
         if verdict == IGNORED:

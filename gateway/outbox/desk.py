@@ -33,6 +33,7 @@ class Desk:
 
     def committed(self) -> None:
         """Look at what the transaction that is on disk now has left."""
+        self._admission.committed()
         self.lobby = self._admission.lobby()
         if self._admission.due:
             self.due.set()

@@ -13,6 +13,7 @@ from gateway import clock
 from gateway.errors import Unreadable
 from gateway.event import Device, Event, Json, Kind, ZoneRule, tallies
 from gateway.outbox.coverage import Covered, covered
+from gateway.outbox.dating import dated
 from gateway.outbox.persons import FORGOTTEN
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -34,6 +35,7 @@ class Flag:
     TIED: Final = 8  # took the next free revision, because the device had given its own number twice
     UNSYNCED: Final = 16  # came in while the gateway's own clock could not be believed
     ERASED: Final = 32  # the person in it was removed on request; a resend does not bring them back
+    MISDATED: Final = 64  # by a clock of ours that was believed its date cannot be: it is in no sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Draft:
     our_end: bool  # the gateway's own word that an alarm is over: the device was not seen by it
     counts: str | None  # which kind of count it is
     leads: bool  # it may be shown as the newest: no sign of life, and no part of the people in another event
+    impossible: int | None  # ms: an instant that it states and that cannot be
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +155,14 @@ class Drafting:
         forgotten = FORGOTTEN in event.personal
         personal = dumps(event.personal) if event.personal and not forgotten else None
         added = dict(tallies(event.kind, event.data))
+        timed = event.zone_rule != ZoneRule.RECEIPT and event.kind not in _OUR_WORD
+        dating = dated(event, time, sent, received, judged=timed and not flags & Flag.UNSYNCED)
+        told = None if dating.misdated else covered(event.kind, event.data, time, over, timed=timed)
         _check(event, [body, personal], [event.revision, *added.values()])
         day_of(time, self.zone)  # a day that has no name is found here and not inside a transaction
         return Draft(
-            id=event.id,
-            revision=event.revision,
+            id=dating.id,
+            revision=dating.revision,
             kind=event.kind,
             device=event.device,
             time=time,
@@ -166,14 +172,15 @@ class Drafting:
             late_limit=limit,
             flags=flags
             | (Flag.LATE if sent is not None and sent - over > limit else 0)
-            | (Flag.ERASED if forgotten else 0),
+            | (Flag.ERASED if forgotten else 0)
+            | (Flag.UNTALLIED | Flag.MISDATED if dating.misdated else 0),
             repaired=event.repaired,
             body=body,
             personal=personal,
             zone=self.zone,
             tallies=added,
             data=data,
-            timed=event.zone_rule != ZoneRule.RECEIPT and event.kind not in _OUR_WORD,
+            timed=timed,
             heard=heard,
             steady=_is_steady(event),
             our_end=_is_our_end(event),
@@ -181,9 +188,14 @@ class Drafting:
             over=over,
             object=_named(event.data, "object"),
             place=_named(event.data, "zone"),
-            covered=covered(event.kind, event.data, time, over, timed=event.zone_rule != ZoneRule.RECEIPT),
-            leads=event.kind not in _LEADS_NOT and event.data.get("view", "total") == "total",
+            covered=told,
+            leads=_leads(event) and not dating.misdated,
+            impossible=dating.impossible,
         )
+
+
+def _leads(event: Event) -> bool:
+    return event.kind not in _LEADS_NOT and event.data.get("view", "total") == "total"
 
 
 def _is_our_end(event: Event) -> bool:
@@ -260,6 +272,16 @@ def _stated(body: str) -> dict[str, Json]:
     for name in ("picture", "picture_sha256"):  # what became of it here is no word of the device
         body_fields["data"].pop(name, None)
     return {name: value for name, value in body_fields.items() if name not in ("sent_at", "repaired")}
+
+
+def zone_called(name: str) -> tzinfo | None:
+    """Find a time zone by what `str` says of it; None when there is none."""
+    if name == str(UTC):
+        return UTC
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return None
 
 
 def site_zone(name: str | None) -> tzinfo:

@@ -13,10 +13,12 @@ from typing import Any
 from gateway.event import Json
 from gateway.outbox import persons, pictures, positions, reading
 from gateway.outbox.entry import Flag, dumps
+from gateway.outbox.nameless import body_without_person, data_without_person
 
 # What is measured of a person, or said about many: nobody is found by it.
 _NO_NAME = frozenset({
     "gender", "gender_seen", "age", "age_range", "temperature", "mask", "score", "guest_time", "groups", "remark",
+    "description",
     persons.MARK, persons.FORGOTTEN,
 })  # fmt: skip
 
@@ -51,6 +53,7 @@ class Found:
     held: Mapping[int, str] = field(default_factory=dict)  # number: event without them
     pictures: Sequence[str] = ()  # files
     head: int = 0  # what came after it was not looked at
+    letter: int = 0  # and this is the newest letter that was
 
     def __bool__(self) -> bool:
         return bool(self.entries or self.letters or self.held or self.pictures)
@@ -72,25 +75,28 @@ def _ids(value: Json) -> Iterator[str]:
 def find(conn: sqlite3.Connection, person: Person, mask: Mask, *, after: int = 0) -> Found:
     """Look through the whole store; ``mask`` takes the person out of a body that nobody could read."""
     head = reading.head(conn)
+    letter = conn.execute("SELECT coalesce(max(number), 0) FROM letters").fetchone()[0]
     return Found(
         list(_entries(conn, person, after)),
-        _letters(conn, person, mask),
+        _letters(conn, person, mask, after=0),
         _held(conn, person),
         _pictures(conn, person),
         head,
+        letter,
     )
 
 
-def erase(conn: sqlite3.Connection, person: Person, found: Found) -> Found:
+def erase(conn: sqlite3.Connection, person: Person, found: Found, mask: Mask) -> Found:
     """Take out what was found, and what came since, inside the running transaction; say what it was."""
     late = list(_entries(conn, person, found.head))
     entries = [*found.entries, *late]
     held = {**found.held, **_held(conn, person)}
+    letters = {**found.letters, **_letters(conn, person, mask, after=found.letter)}
     for seq, name, device in entries:
         _strip(conn, seq, name, device)
     conn.executemany(
         "UPDATE letters SET head = ?, body = ? WHERE number = ?",
-        [(head, body, number) for number, (head, body) in found.letters.items()],
+        [(head, body, number) for number, (head, body) in letters.items()],
     )
     conn.executemany(
         "UPDATE held SET event = ? WHERE number = ?",
@@ -102,7 +108,7 @@ def erase(conn: sqlite3.Connection, person: Person, found: Found) -> Found:
         conn.execute(
             "DELETE FROM pictures WHERE hash = ?1 AND (?2 IS NULL OR device = ?2)", (name, person.device)
         )
-    return Found(entries, found.letters, held, sorted({*gone, *found.pictures}), found.head)
+    return Found(entries, letters, held, sorted({*gone, *found.pictures}), found.head, found.letter)
 
 
 def mark_behind(conn: sqlite3.Connection, key: bytes, pseudonym: str) -> str | None:
@@ -143,17 +149,19 @@ def _entries(conn: sqlite3.Connection, person: Person, after: int) -> Iterable[t
             yield seq, name, device
 
 
-def _letters(conn: sqlite3.Connection, person: Person, mask: Mask) -> dict[int, tuple[str, bytes]]:
+def _letters(
+    conn: sqlite3.Connection, person: Person, mask: Mask, *, after: int
+) -> dict[int, tuple[str, bytes]]:
     changed: dict[int, tuple[str, bytes]] = {}
     for number, stage, sender, head, body in conn.execute(
-        "SELECT number, stage, sender, head, body FROM letters"
+        "SELECT number, stage, sender, head, body FROM letters WHERE number > ?", (after,)
     ):
         fields = json.loads(head)
         if stage == "deliver":
             personal = fields.get("personal")
             if person.device in (None, sender) and personal and person.is_in(json.loads(personal)):
                 flags = fields["flags"] | Flag.ERASED
-                fields |= {"personal": None, "flags": flags, "body": _without(fields["body"])}
+                fields |= {"personal": None, "flags": flags, "body": body_without_person(fields["body"])}
                 changed[number] = (dumps(fields), body)
         elif fields.get("source") != "people_counter" and (masked := mask(body)) != body:
             changed[number] = (head, masked)
@@ -169,7 +177,7 @@ def _held(conn: sqlite3.Connection, person: Person) -> dict[int, str]:
         if event.get("personal") and person.is_in(event["personal"]):
             # Marked for the log, should the device be adopted: a resend must not bring the person back there.
             event["personal"] = {persons.FORGOTTEN: True}
-            event["data"] = _without_data(event["data"])
+            event["data"] = data_without_person(event["data"])
             changed[number] = dumps(event)
     return changed
 
@@ -187,25 +195,10 @@ def _strip(conn: sqlite3.Connection, seq: int, name: str, device: str) -> None:
     row = conn.execute("SELECT body FROM events WHERE seq = ?", (seq,)).fetchone()
     if row is None:
         return  # retention was faster
-    body = _without(row[0])
+    body = body_without_person(row[0])
     conn.execute("UPDATE events SET personal = NULL, body = ? WHERE seq = ?", (body, seq))
     conn.execute("UPDATE events SET flags = flags | ? WHERE id = ?", (Flag.ERASED, name))
     before, after = (dumps(json.loads(text)["data"]) for text in (row[0], body))
     conn.execute(
         "UPDATE devices SET newest_data = ? WHERE id = ? AND newest_data = ?", (after, device, before)
     )
-
-
-def _without(body: str) -> str:
-    """Take out of a body what the person can be known by: the reference to a picture, the device's own words."""
-    fields = json.loads(body)
-    return dumps(fields | {"data": _without_data(fields["data"])})
-
-
-def _without_data(data: dict[str, Any]) -> dict[str, Any]:
-    left = {name: value for name, value in data.items() if name != "picture_sha256"}
-    if len(left) < len(data):
-        left["picture"] = "erased"
-    if "description" in left:
-        left["description"] = ""
-    return left

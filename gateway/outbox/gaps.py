@@ -2,13 +2,15 @@
 
 A closed window tells about its minutes. A real-time counter with a heartbeat tells about the quiet minutes
 too, as long as it is heard. One without a heartbeat cannot be told from an empty shop, and then that is what
-is said. Before the first minute of a device nothing is missing.
+is said. Before the first minute of a device nothing is missing; of days that it did not live in, and of those
+that have not come, nothing is said.
 """
 
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 
 from gateway.outbox.coverage import HOUR
 
@@ -32,6 +34,14 @@ _FIRST = (
 _LAST = "SELECT hour, minutes | live | beats FROM coverage WHERE device = ? AND hour <= ? ORDER BY hour DESC LIMIT 1"
 
 
+class Why(Enum):
+    """Why it cannot be told what is missing."""
+
+    UNKNOWN_THEN = "unknown_then"  # the span lies before the device's first minute
+    NOT_YET = "not_yet"  # the span has not begun
+    SILENT = "silent"  # the device speaks only when somebody passes
+
+
 @dataclass(frozen=True, slots=True)
 class Gaps:
     """What is known of a span of minutes."""
@@ -41,6 +51,7 @@ class Gaps:
     known: int  # bits of the minutes that were told about
     missing: int | None  # bits of those that should have been; None: that cannot be told
     over: bool | None  # the span has passed; None while our clock cannot be believed
+    why: Why | None = None  # it cannot be told
 
     @property
     def known_count(self) -> int:
@@ -55,7 +66,8 @@ class Gaps:
         """Every minute was told about, and it is over; None: that cannot be told."""
         if self.over and self.known_count == self.length:
             return True
-        return None if self.over is None or (self.over and self.missing is None) else False
+        untold = self.why is not None and (self.over or self.why is not Why.SILENT)
+        return None if self.over is None or untold else False
 
     def ranges(self) -> list[tuple[int, int]]:
         """Give the missing minutes as (first, end) in ms since 1970."""
@@ -88,8 +100,13 @@ def gaps(
     full = (1 << (finish - begin)) - 1
     known = ((told | live | (_closed(live | beats, heard) if beats else 0)) >> heard) & full
     over = None if now is None else now >= end
-    if _cannot_tell(conn, device, wide[0], told, live, beats):
-        return Gaps(begin, finish - begin, known, None, over)
+    why = _why(conn, device, wide[0], told, live, beats)
+    if now is not None and now < start:
+        why = Why.NOT_YET
+    elif finish <= first and not known:
+        why = Why.UNKNOWN_THEN
+    if why is not None:
+        return Gaps(begin, finish - begin, known, None, over, why)
     due = min(max(_due(page, now), _last_minute(conn, page, now)), finish)
     expected = ((1 << max(due - begin, 0)) - 1) & ~((1 << max(first - begin, 0)) - 1)
     return Gaps(begin, finish - begin, known, expected & full & ~known, over)
@@ -122,13 +139,13 @@ def _closed(bits: int, reach: int) -> int:
     return narrow | bits
 
 
-def _cannot_tell(conn: sqlite3.Connection, device: str, begin: int, told: int, live: int, beats: int) -> bool:
-    """Say whether the silence of a device means nothing: it counts in real time and has no heartbeat."""
+def _why(conn: sqlite3.Connection, device: str, begin: int, told: int, live: int, beats: int) -> Why | None:
+    """Say why nothing can be told: it counts in real time and has no heartbeat, so its silence means nothing."""
     if not (told or live or beats):
         before = conn.execute(_BEFORE, (device, begin // HOUR)).fetchone()
         if before is not None:
             told, live, beats = before
-    return bool(live) and not beats and not told
+    return Why.SILENT if live and not beats and not told else None
 
 
 def _first_minute(conn: sqlite3.Connection, page: Mapping[str, object]) -> int | None:

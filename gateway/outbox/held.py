@@ -19,7 +19,7 @@ _ADD = (
     "INSERT INTO held (push, device, source, introducer, address, path, received, unsynced, mark, bytes, event)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_IS_HELD = "SELECT 1 FROM held WHERE device = ? AND mark = ?"
+_IS_HELD = "SELECT 1 FROM held WHERE device = ? AND mark = ? AND introducer = ?"
 _DEVICE = (
     "id",
     "source",
@@ -57,6 +57,7 @@ class Waiting:
     """One event that was read back; None in the place of one that the disk has damaged."""
 
     number: int
+    introducer: str  # who sent it
     address: str
     path: str
     received: int  # ms
@@ -122,9 +123,9 @@ def hold(event: Event) -> Held:
     return Held(event.device.id, hashlib.blake2b(said.encode(), digest_size=16).hexdigest(), dumps(fields))
 
 
-def is_held(conn: sqlite3.Connection, one: Held) -> bool:
-    """Say whether the same statement waits already."""
-    return conn.execute(_IS_HELD, (one.device, one.mark)).fetchone() is not None
+def is_held(conn: sqlite3.Connection, one: Held, introducer: str) -> bool:
+    """Say whether the same statement from the same sender waits already; what another one sent may be dropped."""
+    return conn.execute(_IS_HELD, (one.device, one.mark, introducer)).fetchone() is not None
 
 
 def add(conn: sqlite3.Connection, source: str, push: Push, held: Sequence[Held]) -> None:
@@ -137,13 +138,13 @@ def add(conn: sqlite3.Connection, source: str, push: Push, held: Sequence[Held])
 def first_of(conn: sqlite3.Connection, device: str, limit: int) -> list[Waiting]:
     """Read the oldest events of a device, in the order in which they came."""
     rows = conn.execute(
-        "SELECT number, address, path, received, unsynced, bytes, event FROM held WHERE device = ?"
+        "SELECT number, introducer, address, path, received, unsynced, bytes, event FROM held WHERE device = ?"
         " ORDER BY number LIMIT ?",
         (device, limit),
     )
     return [
-        Waiting(number, address, path, received, bool(unsynced), size, text, _read(text))
-        for number, address, path, received, unsynced, size, text in rows
+        Waiting(number, introducer, address, path, received, bool(unsynced), size, text, _read(text))
+        for number, introducer, address, path, received, unsynced, size, text in rows
     ]
 
 
@@ -157,11 +158,18 @@ def drop(conn: sqlite3.Connection, device: str) -> int:
     return int(conn.execute("DELETE FROM held WHERE device = ?", (device,)).rowcount)
 
 
+def drop_sent(conn: sqlite3.Connection, device: str, introducer: str) -> int:
+    """Remove what is held of a device and was sent by one address; what others sent stays."""
+    values = (device, introducer)
+    return int(conn.execute("DELETE FROM held WHERE device = ? AND introducer = ?", values).rowcount)
+
+
 def sums(conn: sqlite3.Connection) -> Iterator[tuple[str, str, str, int, int]]:
-    """Give device, introducer, address of its first push, events and bytes of each device that waits."""
+    """Give what waits, by device and who sent it, the first sender first: both, its address, events and bytes."""
     # A bare column beside min() is of the row that has it.
     for device, introducer, address, _, events, size in conn.execute(
-        "SELECT device, introducer, address, min(number), count(*), sum(bytes) FROM held GROUP BY device"
+        "SELECT device, introducer, address, min(number), count(*), sum(bytes) FROM held"
+        " GROUP BY device, introducer ORDER BY min(number)"
     ):
         yield device, introducer, address, events, size
 

@@ -50,7 +50,8 @@ class Housekeeper:
     async def _remove_old(self) -> None:
         now = clock.now_ms()
         if not 0 <= now - self._days_at < _DAY_MS:
-            await self._outbox.write(lambda conn: history.remove_old_days(conn, clock.now()))
+            while await self._outbox.write(lambda conn: history.remove_old_days(conn, clock.now())):
+                pass  # step by step, so that receiving goes on beside it
             self._days_at = now
         cutoff = now - int(self._outbox.settings.keep_days * _DAY_MS)
         if not self._dated:

@@ -25,8 +25,11 @@ class Verdict:
 def enter(appender: Appender, book: Book, drafting: Drafting, verdict: Verdict, now: datetime) -> str | None:
     """Note a verdict on the writer's thread, unless it no longer holds; give what the book says then."""
     page, sign = book.known(verdict.device), book.signs.of(verdict.device)
-    if page is None or page.liveness != verdict.previous:
-        return None if page is None else page.liveness
+    if page is None:
+        book.signs.drop(verdict.device)  # what it pushed was refused in the end, or its page is damaged
+        return None
+    if page.liveness != verdict.previous:
+        return page.liveness
     if verdict.away and sign is not None and sign.heard != verdict.heard:
         return page.liveness
     page.liveness = verdict.state

@@ -7,8 +7,9 @@ clock is ahead, or our reset is a moment late) waits in ``ahead``, by the reset 
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import tzinfo
 from typing import NamedTuple
 
 from gateway import clock
@@ -21,6 +22,8 @@ from gateway.outbox.zoning import Plan, Plans, Zone, Zoning
 
 _MINUTE_MS = 60_000
 _DAY_MS = 86_400_000
+_LATEST = 2**47  # ms; no year has five digits
+_EXACT = 2**53
 _MAX_AHEAD = 64  # resets for which windows wait; a device far in the future must not fill the row
 
 
@@ -59,21 +62,34 @@ class Row:
 
 
 _COLUMNS = tuple(column.name for column in fields(Row))
-_GET = f"SELECT {', '.join(_COLUMNS)} FROM zones"
+_READ = {"ahead": "CAST(ahead AS BLOB)"}  # it is JSON of ours, and may be damaged so that it is no text
+_GET = f"SELECT {', '.join(_READ.get(name, name) for name in _COLUMNS)} FROM zones"
 _PUT = (
     f"INSERT INTO zones ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
     f" ON CONFLICT (name) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[1:])}"
 )
 
 
-def load(conn: sqlite3.Connection) -> dict[str, Row]:
-    """Read every zone's row."""
-    rows = (dict(zip(_COLUMNS, row, strict=True)) for row in conn.execute(_GET))
-    return {row["name"]: Row(**row | {"ahead": _ahead(row["ahead"])}) for row in rows}
+def load(conn: sqlite3.Connection, damaged: set[str] | None = None) -> dict[str, Row]:
+    """Read every zone's row. What waits for a reset is lost where the disk has damaged it: ``damaged`` is told."""
+    rows: dict[str, Row] = {}
+    for values in conn.execute(_GET):
+        row = dict(zip(_COLUMNS, values, strict=True))
+        waits = ahead(row["ahead"])
+        if waits is None and damaged is not None:
+            damaged.add(row["name"])
+        rows[row["name"]] = Row(**row | {"ahead": waits or {}})
+    return rows
 
 
-def _ahead(text: str) -> dict[int, list[int]]:
-    return {int(reset): list(sums) for reset, sums in json.loads(text).items()}
+def ahead(text: str | bytes) -> dict[int, list[int]] | None:
+    """Read what waits for each reset; None when the disk has damaged it."""
+    try:
+        read = {int(reset): [int(enters), int(exits)] for reset, (enters, exits) in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError):
+        return None
+    sane = all(0 < reset < _LATEST and all(abs(one) < _EXACT for one in sums) for reset, sums in read.items())
+    return read if sane else None
 
 
 class Occupancy:
@@ -88,6 +104,8 @@ class Occupancy:
         self._dirty: set[str] = set()
         self._tell: list[Told] = []
         self.plan: Plan | None = None  # None: there are no zones, and nothing is to be done
+        # Zones whose state the disk had damaged, and "" for what all have in common; until a person is told.
+        self.damaged: set[str] = set()
         self.next_reset: int | None = None  # of all zones the first; as of the last commit
 
     def begin(self, head: int) -> None:
@@ -100,6 +118,10 @@ class Occupancy:
         """Give the plan by which an entry of the log was counted."""
         plans = self._plans.plans
         return self.plan if plans and seq > plans[-1][0] else self._plans.at(seq)
+
+    def zone_at(self, seq: int, now: tzinfo) -> tzinfo:
+        """Give the site's time zone in which the day of an entry was found; ``now`` is that of today."""
+        return self._plans.zone_at(seq, now)
 
     def count(self, name: str, time: int, enters: int, exits: int) -> None:
         """Count a window, or with negative numbers take it back."""
@@ -178,9 +200,13 @@ class Occupancy:
 
     def _adopt(self, zoning: Zoning, head: int) -> None:
         self._zoning, self._by_id, self._zone = zoning, zoning.by_id, self._settings().drafting.zone
-        self._plans, self._rows = Plans.load(self._conn), load(self._conn)
+        self._plans, self._rows = Plans.load(self._conn), load(self._conn, self.damaged)
+        if self._plans.damaged:
+            self.damaged.add("")
         now = clock.now_ms()
-        known = self._plans.follow(zoning.plan, 0 if self._rows and not self._plans.plans else head)
+        lost = self._plans.damaged or (self._rows and not self._plans.plans)
+        news = self._plans.follow(zoning.plan, 0 if lost else head)
+        news = self._plans.follow_days(self._zone, head) or news or self._plans.damaged
         for name in self._rows.keys() - self._by_id.keys():
             self._conn.execute("DELETE FROM zones WHERE name = ?", (name,))
             del self._rows[name]
@@ -193,7 +219,7 @@ class Occupancy:
             elif self._plans.resets.get(zone.id) != resets[zone.id]:
                 self._roll(zone, row, now)
                 self._reschedule(zone, row, max(now, row.since))
-        if known or resets != self._plans.resets:
+        if news or resets != self._plans.resets:
             self._plans.resets = resets
             self._plans.save(self._conn)
         self._dirty |= self._rows.keys()  # a capacity may have changed
@@ -260,9 +286,3 @@ def _facts(zone: Zone, row: Row, what: str) -> dict[str, Json]:
         "occupancy_raw": row.raw,
     }
     return facts | ({} if zone.capacity is None else {"capacity": zone.capacity})
-
-
-def rows_of(zones: Iterable[Zone], conn: sqlite3.Connection) -> list[tuple[Zone, Row | None]]:
-    """Give the row of each configured zone; None before the writer has seen it."""
-    rows = load(conn)
-    return [(zone, rows.get(zone.id)) for zone in zones]

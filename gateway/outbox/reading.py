@@ -158,6 +158,11 @@ def newest_receipt(conn: sqlite3.Connection) -> int | None:
     return None if row is None else row[0]
 
 
+def device_ids(conn: sqlite3.Connection) -> list[str]:
+    """Name the devices in the book."""
+    return [row[0] for row in conn.execute("SELECT id FROM devices ORDER BY id")]
+
+
 def devices(conn: sqlite3.Connection, device: str | None = None) -> list[dict[str, object]]:
     """Read the book of devices, the most recently seen first; or one, by its id, or else by serial or label."""
     if device is None:
@@ -200,6 +205,29 @@ def known_at(conn: sqlite3.Connection, source: str, address: str) -> str | None:
         (source, address),
     ).fetchall()
     return str(rows[0][0]) if len(rows) == 1 else None
+
+
+def seen_at(conn: sqlite3.Connection, source: str, address: str) -> list[str]:
+    """Name the devices of a source that were last seen at an address."""
+    rows = conn.execute("SELECT id FROM devices WHERE source = ? AND address = ?", (source, address))
+    return [str(device) for (device,) in rows]
+
+
+def clock_offsets(conn: sqlite3.Connection) -> dict[str, float]:
+    """Give the seconds that each device's clock is ahead of ours, as far as it is known."""
+    rows = conn.execute("SELECT id, clock_offset_ms FROM devices WHERE clock_offset_ms IS NOT NULL")
+    return {device: offset / 1000 for device, offset in rows}
+
+
+def alarms_of(conn: sqlite3.Connection, family: str, last: int) -> list[Entry]:
+    """Read the alarms of all devices of a family, up to an entry, oldest first."""
+    # Ids begin with the device, so the index of the ids finds them; "." is the character behind "-".
+    rows = conn.execute(
+        f"SELECT {statements.ENTRY_COLUMNS} FROM events"
+        " WHERE id >= ?1 || '-' AND id < ?1 || '.' AND kind = 'alarm' AND seq <= ?2 ORDER BY seq",
+        (family, last),
+    )
+    return [Entry(*row) for row in rows]
 
 
 def last_entries(conn: sqlite3.Connection, count: int, device: str | None = None) -> Sequence[Entry]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.outbox import accounts, connection, schema, statements
+from gateway.outbox import accounts, connection, occupancy, polls, schema, statements, zoning
 from gateway.outbox.damage import READ_ERRORS
 from gateway.outbox.holes import Reading, walk
 from gateway.outbox.positions import all_names, load
@@ -26,6 +26,17 @@ _EXACT = 2**53
 _HOUR_BITS = 2**60
 _MARKS = ",".join("?" * len(statements.ENTRY_COLUMNS.split(",")))
 _KEEP_EVENT = f"INSERT OR IGNORE INTO events ({statements.ENTRY_COLUMNS}) VALUES ({_MARKS})"
+# What can be made anew of the other tables.
+_LIFETIMES = (
+    "INSERT OR IGNORE INTO lifetimes SELECT device, measure, sum(amount), max(sum(amount), 0) FROM tallies"
+    " GROUP BY device, measure"
+)
+_PAGES = (
+    "INSERT INTO devices (id, source, first_seen, last_seen, events, duplicates, repaired, pruned)"
+    " SELECT device, coalesce(min(json_extract(body, '$.source')), ''), min(received), max(received), max(device_seq),"
+    " 0, 0, 0 FROM events WHERE true"
+    " GROUP BY device ON CONFLICT (id) DO UPDATE SET events = max(events, excluded.events)"
+)
 _KEYS = {
     "tallies": ("device", "day", "measure"),
     "meta": ("key",),
@@ -45,6 +56,7 @@ class Report:
     events: int = 0
     lost: int = 0
     places_lost: bool = True
+    book_lost: bool = True  # pages of devices are missing, or were made anew of the log
 
 
 class Rescue:
@@ -72,13 +84,20 @@ class Rescue:
         self._copy_events(old)
         with self._transaction():
             lost = self._settle_accounts(books_whole=whole["devices"] and whole["meta"])
+            if not whole["lifetimes"]:
+                self._fresh.execute(_LIFETIMES)
+            if not whole["devices"]:
+                self._fresh.execute(_PAGES)
             self._settle_devices(whole=whole["devices"] and whole["accounts"])
         events = self._number("SELECT count(*) FROM events")
-        return Report(events, lost, places_lost=not (whole["sinks"] and whole["arrears"]))
+        places_lost = not (whole["sinks"] and whole["arrears"])
+        return Report(events, lost, places_lost=places_lost, book_lost=not whole["devices"])
 
     def _copy_table(self, old: sqlite3.Connection, table: str) -> bool:
         """Copy a small table from its beginning, and if it breaks off from its end; True when it did not."""
-        columns = [row[1] for row in self._fresh.execute(f"PRAGMA table_info({table})")]
+        columns = self._columns(old, table)
+        if not columns:
+            return False  # an older version had no such table
         names, marks = ", ".join(columns), ", ".join("?" * len(columns))
         keys = _KEYS.get(table, ("rowid",))
         with self._transaction():
@@ -90,6 +109,12 @@ class Rescue:
                 if not reading.broke_off:
                     return not direction
         return False
+
+    def _columns(self, old: sqlite3.Connection, table: str) -> list[str]:
+        """Name the columns that both have: the damaged file may be of an older version."""
+        query = f"PRAGMA table_info({table})"
+        there = {row[1] for row in Reading(old, query)}
+        return [row[1] for row in self._fresh.execute(query) if row[1] in there]
 
     def _copy_events(self, old: sqlite3.Connection) -> None:
         self._fresh.execute("BEGIN")
@@ -211,7 +236,20 @@ def _believable(table: str, row: Row) -> bool:
         case "letters", (*_, head, _):
             return bool(_fields(head))
         case _:
-            return table not in ("events", "arrears", "letters")
+            return table not in ("events", "arrears", "letters") and _readable(table, row)
+
+
+def _readable(table: str, row: Row) -> bool:
+    """Say whether what a row holds as JSON is what was written."""
+    match table, row:
+        case "zones", (_, _, _, _, _, _, str(ahead), *_):
+            return occupancy.ahead(ahead) is not None
+        case "polls", (_, str(cursor), _):
+            return polls.read(cursor) is not None
+        case "meta", (zoning.META, str(text)):
+            return zoning.Plans.readable(text)
+        case _:
+            return True
 
 
 def _fields(text: object) -> dict[str, Any]:

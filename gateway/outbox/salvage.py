@@ -37,6 +37,7 @@ class Salvaged:
     events: int
     lost: int  # events that were owed to a sink and could not be read
     places_lost: bool = False  # nobody knows how far each sink had got
+    book_lost: bool = False  # pages of devices are missing, or were made anew of the log
 
 
 def check(path: Path, *, whole: bool) -> str | None:
@@ -127,7 +128,7 @@ def replace(path: Path, problem: str) -> Salvaged:
     if path.exists():
         path.rename(kept)
     _put_in_place(fresh, path, kept)
-    return Salvaged(problem, kept, report.events, report.lost, report.places_lost)
+    return Salvaged(problem, kept, report.events, report.lost, report.places_lost, report.book_lost)
 
 
 def _put_in_place(fresh: Path, path: Path, kept: Path) -> None:

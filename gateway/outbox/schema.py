@@ -179,7 +179,7 @@ def _truth(db: "Database") -> None:
         " received INTEGER NOT NULL, unsynced INTEGER NOT NULL, mark TEXT NOT NULL, bytes INTEGER NOT NULL,"
         " event TEXT NOT NULL) STRICT"  # JSON object: `held.as_json`
     )
-    db.conn.execute("CREATE UNIQUE INDEX held_by_device ON held (device, mark)")
+    db.conn.execute("CREATE UNIQUE INDEX held_by_device ON held (device, mark, introducer)")
     # What was decided about a device, or about an address: who was taken up by itself, who is ignored.
     db.conn.execute(
         "CREATE TABLE verdicts (name TEXT PRIMARY KEY, verdict TEXT NOT NULL, introducer TEXT NOT NULL,"

@@ -127,24 +127,32 @@ class Signs:
 
     def of(self, device: str) -> Sign | None:
         """Find the sign of a device."""
-        return self._signs.get(device)
+        with self._lock:
+            return self._signs.get(device)
+
+    def drop(self, device: str) -> None:
+        """Forget a device that is in no book."""
+        with self._lock:
+            self._signs.pop(device, None)
 
     def pushed(self, device: str, source: str, at: float, *, steady: bool, live: bool) -> Sign:
         """Note that a device pushed."""
         with self._lock:
-            sign = self._signs.get(device)
+            sign = self._signs.pop(device, None)
             if sign is None:
                 if len(self._signs) >= _MAX_SIGNS:
                     del self._signs[next(iter(self._signs))]
-                sign = self._signs[device] = Sign(device, source, 0)
+                sign = Sign(device, source, 0)
+            self._signs[device] = sign  # behind all that were heard longer ago
             sign.hear(at, steady=steady, live=live)
             return sign
 
     def answered(self, speaks_for: Callable[[Sign], bool], at: float) -> None:
         """Note that a polled system answered: a sign of life, as steady as the asking, of all that it speaks for."""
         with self._lock:
-            for sign in self._signs.values():
+            for sign in list(self._signs.values()):
                 if sign.heard != at and speaks_for(sign):
+                    self._signs[sign.device] = self._signs.pop(sign.device)
                     sign.hear(at, steady=True, live=True)
 
 

@@ -70,7 +70,6 @@ ADD_ARREARS = "INSERT INTO arrears (sink, place, first, last, replay) VALUES (?,
 
 ADD_LETTER = "INSERT INTO letters (stage, sink, sender, reason, received, retry, head, body) VALUES (?, ?, ?, ?, ?, 0, ?, ?)"
 
-GET_POLL = "SELECT cursor FROM polls WHERE name = ?"
 PUT_POLL = (
     "INSERT INTO polls (name, cursor, at) VALUES (?, ?, ?)"
     " ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor, at = excluded.at"

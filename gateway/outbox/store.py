@@ -187,6 +187,11 @@ class Outbox:
         bounds = self.settings.letters
         self.letters_removed += await self.write(lambda conn: letters.add_body(conn, letter, bounds))
 
+    def take_impossible(self) -> Mapping[str, tuple[int, int]]:
+        """Give the devices that stated an instant that cannot be since this was asked last: it, and its receipt (ms)."""
+        taken, self._appender.impossible = self._appender.impossible, {}
+        return taken
+
     # Liveness
 
     @property

@@ -12,7 +12,7 @@ from gateway.outbox import statements
 from gateway.outbox.coverage import Coverage
 from gateway.outbox.entry import Draft, day_of, earlier
 from gateway.outbox.occupancy import Occupancy
-from gateway.outbox.recent import Move, Recent, moves_of, shared
+from gateway.outbox.recent import Move, Pace, Recent, moves_of, shared
 from gateway.outbox.zoning import Share, crossed
 
 Newest = tuple[int, int, str, str, int, str, int]  # a row of statements.NEWEST_OF_ID
@@ -28,14 +28,14 @@ class Tallying:
         self._days: dict[tuple[str, str, str], int] = {}  # by device, day and measure
         self._moves: list[Move] = []
 
-    def tell(self, draft: Draft, seq: int, newest: int | None) -> None:
-        """Note which minutes a new entry tells about; ``newest`` is its device's newest fact."""
+    def tell(self, draft: Draft, seq: int, pace: Pace) -> None:
+        """Note which minutes a new entry tells about; ``pace`` is that of its device."""
         if draft.covered is not None:
             self._coverage.add(draft.device.id, draft.covered)
-            if draft.kind == Kind.HEARTBEAT and (move := moves_of(draft, seq, newest)):
+            if draft.kind == Kind.HEARTBEAT and (move := moves_of(draft, seq, pace)):
                 self._moves.append(move)
 
-    def add(self, draft: Draft, seq: int, replaced: Newest | None, newest: int | None) -> None:
+    def add(self, draft: Draft, seq: int, replaced: Newest | None, pace: Pace) -> None:
         """Add a statement and take back the one that it replaces, each on its own device, day and zones."""
         zones = self._occupancy
         if replaced is not None:
@@ -43,11 +43,11 @@ class Tallying:
             said = earlier(kind, body)
             plan = zones.plan_at(before) if kind == Kind.COUNT else None
             shares = plan.shares(device, said.object, said.place) if plan else ()
-            day = day_of(time, draft.zone)
+            day = day_of(time, zones.zone_at(before, draft.zone))
             self._sum(device, day, said.tallies, -1)
             self._share(shares, time, day, said.tallies, -1)
             if kind == Kind.COUNT:
-                back = Move(device, seq, time, 0, newest, steady=False, tallies=said.tallies, sign=-1)
+                back = Move(device, seq, time, 0, pace, steady=False, tallies=said.tallies, sign=-1)
                 self._moves += shared(back, shares)
         counts = draft.kind == Kind.COUNT
         plan = zones.plan if counts else None
@@ -55,7 +55,7 @@ class Tallying:
         day = day_of(draft.time, draft.zone)
         self._sum(draft.device.id, day, draft.tallies, 1)
         self._share(shares, draft.time, day, draft.tallies, 1)
-        if counts and (move := moves_of(draft, seq, newest)):
+        if counts and (move := moves_of(draft, seq, pace)):
             self._moves += shared(move, shares)
 
     def _sum(self, owner: str, day: str, tallies: Mapping[str, int], sign: int) -> None:

@@ -16,6 +16,7 @@ _IN_ORDER = (
     "SELECT id, revision, kind, device, time, flags, body, seq, received FROM events WHERE id >= ? AND id < ?"
     " ORDER BY id, revision"
 )
+_LAST = "SELECT time FROM events WHERE id >= ? AND id < ? AND kind = 'count' ORDER BY id DESC LIMIT 1"
 _SINCE_DEVICES = "SELECT id FROM devices WHERE newest >= ? AND source <> 'gateway'"
 _EPOCH_DIGITS = 1_000_000_000  # from here on seconds have ten digits, and text sorts as numbers do
 
@@ -62,6 +63,12 @@ def statements_of(
         fact.append(Statement(id_, seq, owner, time, received, counts, earlier(kind, body)))
     if fact:
         yield fact
+
+
+def last_before(conn: sqlite3.Connection, device: str, before: int) -> int:
+    """Give when the last counted window of a device before an instant began, in ms; 0 when there is none."""
+    row = conn.execute(_LAST, (f"{device}:{_EPOCH_DIGITS}:", f"{device}:{-(-before // 1000)}:")).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def standing(fact: Sequence[Statement]) -> Statement | None:

@@ -18,6 +18,12 @@ class ZoneKeeping:
         """When the next zone is due to be reset, in ms; None when none ever is."""
         return self._appender.occupancy.next_reset
 
+    def take_damaged(self) -> set[str]:
+        """Name the zones whose state the disk had damaged, each once; "" for what all zones have in common."""
+        found = set(self._appender.occupancy.damaged)
+        self._appender.occupancy.damaged -= found
+        return found
+
     async def look(self) -> None:
         """Reset the zones that are due, and take over the configured ones if they are new."""
         await self._write(lambda _conn: None)

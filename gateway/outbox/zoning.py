@@ -7,19 +7,20 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import time
+from datetime import time, tzinfo
 from functools import cached_property
 
-from gateway.event import Device
+from gateway.event import OTHER_WAY, Device
 from gateway.outbox import statements
+from gateway.outbox.entry import zone_called
 
 SITE = "site"
 SOURCE = "gateway"  # who states what is said about a zone; its page in the book has it as well
-_META = "zoning"
+META = "zoning"
 _MAX_PLANS = 16
+_MAX_DAYS = 64
 
 Share = tuple[str, bool]  # a zone's id, and whether entering leads out of it
-_CROSSED = {"enters": "exits", "exits": "enters", "passings": "returns", "returns": "passings"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,41 +107,85 @@ class Plans:
         default_factory=list
     )  # entries after this number count by this plan
     resets: dict[str, str] = field(default_factory=dict)  # by zone, to notice that the time was changed
+    forgotten: int = 0  # entries up to this number counted by a plan that is not kept any more
+    days: list[tuple[int, str]] = field(default_factory=list)  # the site's time zone, like `plans`
+    damaged: bool = False  # what the store remembered cannot be read
 
     @classmethod
     def load(cls, conn: sqlite3.Connection) -> "Plans":
-        """Read what the store remembers."""
-        row = conn.execute(statements.GET_META, (_META,)).fetchone()
-        kept = json.loads(row[0]) if row else {"plans": [], "resets": {}}
+        """Read what the store remembers; where the disk has damaged it, nothing."""
+        row = conn.execute("SELECT CAST(value AS BLOB) FROM meta WHERE key = ?", (META,)).fetchone()
+        try:
+            return cls.read(row[0]) if row else cls()
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return cls(damaged=True)
+
+    @classmethod
+    def readable(cls, text: str) -> bool:
+        """Say whether `read` can read it."""
+        try:
+            cls.read(text)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return False
+        return True
+
+    @classmethod
+    def read(cls, text: str | bytes) -> "Plans":
+        """Read what `save` wrote; raises what Python raises for anything else."""
+        kept = json.loads(text)
         plans = [
             (int(one["after"]), Plan({name: [(z, o, bool(out)) for z, o, out in leads]
              for name, leads in one["doors"].items()}, one["zones"]))
             for one in kept["plans"]
         ]  # fmt: skip
-        return cls(plans, dict(kept["resets"]))
+        days = [(int(after), str(name)) for after, name in kept["days"]]
+        return cls(plans, dict(kept["resets"]), int(kept["forgotten"]), days)
 
     def save(self, conn: sqlite3.Connection) -> None:
         """Write it, inside the running transaction."""
         plans = [{"after": after, **plan.as_json()} for after, plan in self.plans]
-        text = json.dumps({"plans": plans, "resets": self.resets}, separators=(",", ":"))
-        conn.execute(statements.PUT_META, (_META, text))
+        kept = {"plans": plans, "resets": self.resets, "forgotten": self.forgotten, "days": self.days}
+        text = json.dumps(kept, separators=(",", ":"))
+        conn.execute(statements.PUT_META, (META, text))
 
     def at(self, seq: int) -> Plan | None:
-        """Give the plan by which an entry of the log was counted; None before there was any."""
+        """Give the plan by which an entry of the log was counted; None before there was any.
+
+        In the place of one that is forgotten stands the newest: a correction then moves the sums by the
+        difference alone.
+        """
+        if self.plans and seq <= self.forgotten:
+            return self.plans[-1][1]
         return next((plan for after, plan in reversed(self.plans) if after < seq), None)
+
+    def zone_at(self, seq: int, now: tzinfo) -> tzinfo:
+        """Give the site's time zone in which the day of an entry was found; ``now`` is that of today."""
+        name = next((name for after, name in reversed(self.days) if after < seq), str(now))
+        return now if name == str(now) else zone_called(name) or now
 
     def follow(self, plan: Plan, head: int) -> bool:
         """Count by another plan from the next entry on; False when it is the same."""
         known = self.plans[-1][1] if self.plans else Plan({}, ())
         if known.as_json() == plan.as_json():
             return False
-        self.plans = [*self.plans, (head, plan)][-_MAX_PLANS:]
+        self.plans.append((head, plan))
+        if len(self.plans) > _MAX_PLANS:
+            del self.plans[0]
+            self.forgotten = self.plans[0][0]
+        return True
+
+    def follow_days(self, zone: tzinfo, head: int) -> bool:
+        """Find days in another time zone from the next entry on; False when it is the same."""
+        if self.days and self.days[-1][1] == str(zone):
+            return False
+        # What came before the first note was found as it is now, as far as anybody knows.
+        self.days = [*self.days, (head if self.days else 0, str(zone))][-_MAX_DAYS:]
         return True
 
 
 def crossed(measure: str) -> str:
     """Give what a measure means for a zone into which the door leads out: in is out, outside is inside."""
     view, _, what = measure.rpartition("_")
-    if what not in _CROSSED:
+    if what not in OTHER_WAY:
         return measure
-    return f"{view}_{_CROSSED[what]}" if view else _CROSSED[what]
+    return f"{view}_{OTHER_WAY[what]}" if view else OTHER_WAY[what]

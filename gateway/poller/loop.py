@@ -1,6 +1,7 @@
 """The loop of one poll: ask, read, keep events and place in one transaction, wait; or say what is wrong."""
 
 import random
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -18,18 +19,19 @@ from gateway.poller.fetching import Fetcher
 from gateway.poller.shelf import Shelf
 from gateway.poller.standing import Standing
 from gateway.poller.trouble import refused
+from gateway.poller.troubles import Troubles
 from gateway.poller.turns import Turns
 from gateway.retry import Backoff
-from gateway.source import Answer, Aside, Ask, Page, Poll
+from gateway.source import Answer, Aside, Ask, Page, Poll, TakesOver
 
 log = structlog.get_logger()
 
-OWN_FAULTS = ("poll_",)
 _THREAD_FROM = 131_072  # bytes; reading more would hold up the replies to devices
 _BACKOFF = Backoff(base_s=1.0, cap_s=60.0)
 _STORE_S = 5.0  # the store says itself what is wrong with it
 _PATIENCE = 2  # failures in a row before a system that did answer is said not to
 _SHOWN = 300
+_LONGEST_BREATH_S = 1.0
 
 
 class Loop:
@@ -41,6 +43,7 @@ class Loop:
         outbox: Outbox,
         intake: Intake,
         faults: Faults,
+        troubles: Troubles,
         turns: Turns,
         tell: Callable[[Standing], None],
     ) -> None:
@@ -49,14 +52,15 @@ class Loop:
         self._outbox = outbox
         self._intake = intake
         self._faults = faults
+        self._troubles = troubles
         self._turns = turns
         self._tell = tell
         self._rng = random.Random()
         self._shelf = Shelf(outbox, poll.name, poll.source)
         self._cursor: Mapping[str, Json] | None = None
         self._failures = 0
-        self._fault: str | None = None  # why it gives nothing, as it was last told
         self._noticed: set[str] = set()
+        self._breath_s = 0.0  # between full pages, so that the pushes of devices get their turn at the store
 
     async def run(self) -> None:
         """Ask for ever."""
@@ -72,13 +76,12 @@ class Loop:
         for code in self._noticed:
             self._faults.clear(code, self.poll.name)
         self._noticed.clear()
-        self._told_last(None)
 
     async def _round(self, fetcher: Fetcher) -> float:
         """Ask once; give the seconds until the next time."""
         try:
             if self._cursor is None:
-                self._cursor = await self._outbox.write(lambda conn: polls.load(conn, self.poll.name))
+                self._cursor = await self._outbox.write(self._place)
             answer = await self._answer(fetcher, self._cursor)
             page = await self._page(answer, self._cursor)
             await self._keep(answer, page)
@@ -89,11 +92,24 @@ class Loop:
             self._cursor = None  # what is on disk counts
             return _STORE_S
         self._well(page)
-        return 0.0 if page.more else self.poll.period_s
+        return self._breath_s if page.more else self.poll.period_s
+
+    def _place(self, conn: sqlite3.Connection) -> Mapping[str, Json]:
+        """Read how far it has got, on disk."""
+        cursor = polls.load(conn, self.poll.name)
+        if isinstance(self.poll, TakesOver):
+            return self.poll.taken_over(cursor, polls.told_until(conn, self.poll.source), clock.now())
+        return cursor
 
     async def _answer(self, fetcher: Fetcher, cursor: Mapping[str, Json]) -> Answer:
         async with self._turns.take(self.poll.key, self.poll.spacing_s) as nonce:
-            ask: Ask = self.poll.ask(cursor, clock.now(), nonce)
+            try:
+                ask: Ask = self.poll.ask(cursor, clock.now(), nonce)
+            except Exception as bug:  # a bug of ours: it is said with backoff, and the other polls go on
+                log.exception("source_failed", source=self.poll.source, poll=self.poll.name)
+                raise PollUnavailable(
+                    f"the gateway failed on where to go on ({type(bug).__name__}).", fault="poll_unreadable"
+                ) from bug
             self.standing = replace(self.standing, asks=self.standing.asks + 1)
             return await fetcher.fetch(ask)
 
@@ -124,6 +140,7 @@ class Loop:
 
     async def _keep(self, answer: Answer, page: Page) -> None:
         """Put everything of a page on disk; a stop waits for that, because it takes milliseconds."""
+        began = clock.steady()
         with anyio.CancelScope(shield=True):
             if page.aside:
                 await self._set_aside(answer, page.aside)
@@ -134,19 +151,32 @@ class Loop:
                     kept = await self._intake.keep(
                         events, answer.received_at, path=_path(answer), cursor=place
                     )
+                except StoreUnavailable:
+                    raise
                 except Unreadable:
+                    kept = await self._keep_singly(answer, page, place)
+                except Exception:  # a bug of ours must not hold up for ever what comes behind this page
+                    log.exception("append_failed", source=self.poll.source, poll=self.poll.name)
                     kept = await self._keep_singly(answer, page, place)
                 self.standing = replace(self.standing, events=self.standing.events + kept.new)
             self._cursor = page.cursor
+        self._breath_s = min(max(clock.steady() - began, 0.0), _LONGEST_BREATH_S)
 
     async def _keep_singly(self, answer: Answer, page: Page, place: PollCursor) -> Kept:
         """Keep what can be kept of a page that the store does not take as a whole; the place moves last."""
-        new = 0
+        new, failed = 0, []
         for event in page.reading.events:
             try:
                 new += (await self._intake.keep([event], answer.received_at, path=_path(answer))).new
+            except StoreUnavailable:
+                raise
             except Unreadable as unreadable:
-                await self._set_aside(answer, [_as_aside(event, str(unreadable))])
+                failed.append(_as_aside(event, str(unreadable)))
+            except Exception as bug:  # the same: this event becomes a letter, and the others are kept
+                log.exception("append_failed", source=self.poll.source, poll=self.poll.name)
+                failed.append(_as_aside(event, f"the gateway failed on it ({type(bug).__name__})"))
+        if failed:
+            await self._set_aside(answer, failed)
         await self._intake.keep([], answer.received_at, cursor=place)
         return Kept(new)
 
@@ -162,27 +192,17 @@ class Loop:
     def _failed(self, error: PollUnavailable) -> float:
         self._failures += 1
         if self._failures >= _PATIENCE or self.standing.answers is None:
-            sentence = f"{self.poll.name} gives nothing. {error}"
-            if self._faults.report(error.fault, self.poll.name, sentence):
+            if self._troubles.report(self.poll.name, error.fault, str(error)):
                 log.warning("poll_failed", poll=self.poll.name, reason=str(error))
-            self._faults.clear_subject(self.poll.name, OWN_FAULTS, but=error.fault)
-            self._told_last(error.fault)
             self._stand(answers=False, trouble=str(error))
         return _BACKOFF.delay(self._failures, self._rng, retry_after_s=error.retry_after_s)
 
     def _well(self, page: Page) -> None:
         self._failures = 0
-        self._faults.clear_subject(self.poll.name, OWN_FAULTS)
-        self._told_last(None)
+        self._troubles.clear(self.poll.name)
         self._notice(page)
         self.standing = replace(self.standing, heard=clock.now(), heard_steady=clock.steady())
         self._stand(answers=True, trouble="")
-
-    def _told_last(self, fault: str | None) -> None:
-        """Clear what stood before: a poll explains an answer in codes of its own, too."""
-        if self._fault is not None and self._fault != fault:
-            self._faults.clear(self._fault, self.poll.name)
-        self._fault = fault
 
     def _stand(self, *, answers: bool, trouble: str) -> None:
         changed = self.standing.answers is not answers

@@ -10,8 +10,9 @@ from anyio.abc import TaskGroup
 from gateway.faults import Faults
 from gateway.intake import Intake
 from gateway.outbox import Outbox
-from gateway.poller.loop import OWN_FAULTS, Loop
+from gateway.poller.loop import Loop
 from gateway.poller.standing import Standing
+from gateway.poller.troubles import Troubles
 from gateway.poller.turns import Turns
 from gateway.source import Poll
 
@@ -39,6 +40,7 @@ class Poller:
         self._intake = intake
         self._faults = faults
         self._keep_running = keep_running
+        self._troubles = Troubles(faults)
         self._turns = Turns(outbox)
         self._driven: dict[str, _Driven] = {}
 
@@ -66,11 +68,12 @@ class Poller:
             for driven in ending:
                 await driven.ended.wait()
         for driven in ending:
-            self._faults.clear_subject(driven.loop.poll.name, OWN_FAULTS)
+            self._troubles.forget(driven.loop.poll.name)
             driven.loop.forget_notices()
 
     def _start(self, tasks: TaskGroup, poll: Poll) -> None:
-        loop = Loop(poll, self._outbox, self._intake, self._faults, self._turns, self._tell)
+        self._troubles.drive(poll.name)
+        loop = Loop(poll, self._outbox, self._intake, self._faults, self._troubles, self._turns, self._tell)
         driven = self._driven[poll.name] = _Driven(loop)
         tasks.start_soon(self._drive, driven)
 

@@ -14,7 +14,6 @@ _LETTER_BYTES = 65_536
 _AGAIN_S = 86_400.0  # the same trouble is worth a second letter after a day
 _MOST_A_DAY = 5  # whole answers, whatever their reasons
 _MOST_MARKS = 1_000
-_MOST_ASIDES = 50  # of one answer: thousands of broken records are one trouble and not thousands
 
 
 class Shelf:
@@ -39,14 +38,15 @@ class Shelf:
         return True
 
     async def records(self, answer: Answer, asides: Sequence[Aside]) -> int:
-        """Keep single records that could not be read, each once; of very many only the first."""
+        """Keep records that could not be read, each once; those of one answer share a letter while they fit."""
         marks = {hashlib.blake2b(aside.body, digest_size=8).digest(): aside for aside in asides}
         asides = [aside for mark, aside in marks.items() if mark not in self._marks]
-        for aside in asides[:_MOST_ASIDES]:
-            await self._keep(aside.reason, answer, aside.body, whole=False)
-        if len(asides) > _MOST_ASIDES:
-            more = f"{len(asides) - _MOST_ASIDES} more records of the same answer: {asides[-1].reason}"
-            await self._keep(more, answer, b"", whole=False)
+        for together in _parcels(asides):
+            more = f" (and {len(together) - 1} more records)" if len(together) > 1 else ""
+            body = together[0].body
+            if len(together) > 1:
+                body = b"[" + b",\n".join(aside.body for aside in together) + b"]"
+            await self._keep(f"{together[0].reason}{more}", answer, body, whole=False)
         self._marks |= dict.fromkeys(marks)
         while len(self._marks) > _MOST_MARKS:
             del self._marks[next(iter(self._marks))]
@@ -73,3 +73,17 @@ class Shelf:
             body=await to_thread.run_sync(redact_body, body[:_LETTER_BYTES]),
         )
         self.letters += 1
+
+
+def _parcels(asides: Sequence[Aside]) -> list[list[Aside]]:
+    """Put records together as they fit into one letter; those of one reason lie beside each other."""
+    parcels: list[list[Aside]] = []
+    room = 0
+    for aside in sorted(asides, key=lambda aside: aside.reason):
+        needed = len(aside.body) + 2
+        if not parcels or needed > room:
+            parcels.append([])
+            room = _LETTER_BYTES - 2
+        parcels[-1].append(aside)
+        room -= needed
+    return parcels

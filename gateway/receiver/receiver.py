@@ -5,7 +5,6 @@ accepted: a refusal would make the device send it for ever and block what is beh
 stored is refused, so that the device keeps it.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -44,7 +43,7 @@ class Receiver:
         self.watchers: list[Callable[[Watched], None]] = []
         self.visits = Visits()
         self.senders = Senders(faults)
-        self.last_post: float | None = None  # monotonic
+        self.last_post: float | None = None  # in steady seconds
         self._outbox = outbox
         self._intake = intake
         self._faults = faults
@@ -59,7 +58,7 @@ class Receiver:
 
     async def _push(self, request: Request) -> Reply:
         self.counters.posts += 1
-        self.last_post = time.monotonic()
+        self.last_post = clock.steady()
         if not request.body.strip(b"\0 \t\r\n"):
             self.visits.show(request, self.reception.tokens)
             return Reply(400, b"The body is empty: the device sent nothing to keep.\n")

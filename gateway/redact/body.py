@@ -12,7 +12,16 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from gateway.redact.nameless import nameless
-from gateway.redact.names import NAMES, PERSON, PICTURES, SECRET_PARTS, SECRETS
+from gateway.redact.names import (
+    DIVIDERS,
+    HARMLESS,
+    NAMES,
+    PERSON,
+    PERSON_NAMES,
+    PICTURES,
+    SECRET_PARTS,
+    SECRETS,
+)
 
 _NAME_LETTERS = b"abcdefghijklmnopqrstuvwxyz0123456789_.:-"
 _NAME_BYTES = frozenset(_NAME_LETTERS[place : place + 1] for place in range(len(_NAME_LETTERS)))
@@ -91,9 +100,13 @@ def is_masked(name: bytes, *, person: bool) -> bool:
     return (
         name in SECRETS
         or name in PICTURES
-        or (person and name == b"name")
-        or (len(name) <= 2 * _LOOK_BACK and any(part in name for part in SECRET_PARTS))
+        or (person and name in PERSON_NAMES)
+        or (len(name) <= 2 * _LOOK_BACK and _tells(name.translate(None, DIVIDERS)))
     )
+
+
+def _tells(whole: bytes) -> bool:
+    return whole not in HARMLESS and any(part in whole for part in SECRET_PARTS)
 
 
 def _mask(name: bytes, span: _Span) -> bytes:

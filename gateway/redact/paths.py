@@ -3,14 +3,18 @@
 import re
 
 _PATH_PART = re.compile(r"[^/]+")
+_ADDRESS = re.compile(r"[^/]*(?:@|%40)[^/]*", re.IGNORECASE)
 _LOOKS_RANDOM = re.compile(r"(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[A-Za-z0-9_~.=+-]{20,}+")
 
 
 def redact_path(path: str, tokens: frozenset[str] = frozenset()) -> str:
-    """Return the path of a request without what may open a door: tokens, fields with a value, random letters."""
+    """Return the path of a request without what may open a door or names somebody.
+
+    Tokens, fields with a value, random letters and mail addresses go.
+    """
 
     def shown(part: re.Match[str]) -> str:
-        if part[0] in tokens or _LOOKS_RANDOM.fullmatch(part[0]):
+        if part[0] in tokens or _LOOKS_RANDOM.fullmatch(part[0]) or _ADDRESS.fullmatch(part[0]):
             return "***"
         return redact_query(part[0]) if "=" in part[0] else part[0]
 

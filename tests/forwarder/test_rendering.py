@@ -97,6 +97,12 @@ def test_history_says_that_it_is_history():
     assert "superseded" not in rendered(count(0), flags=Flag.TIED | Flag.UNTALLIED)
 
 
+def test_a_date_that_cannot_be_is_marked():
+    """What is in no sum for its date carries `misdated`; others do not have the name at all."""
+    assert True is rendered(count(0), flags=Flag.MISDATED | Flag.UNTALLIED)["misdated"]
+    assert "misdated" not in rendered(count(0), flags=Flag.UNTALLIED)
+
+
 def test_personal_fields_leave_only_through_a_sink_that_lists_them():
     """A sink without the field gets a pseudonym for the person and nothing of what was stated about it."""
     event = access(1, personal={"user_id": "4711", "name": "Ada", "card": "99"})

@@ -1,5 +1,6 @@
 """Who gets into the log, who waits, who is turned away, and what a flood of invented devices can take."""
 
+import sqlite3
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -326,7 +327,7 @@ async def test_an_ignored_device_is_answered_and_counted_and_not_kept(tmp_path):
     """What was held of it is dropped, what it pushes later too; taken back it is a stranger as before."""
     async with opened(tmp_path, admission=HOLD) as outbox:
         await push(outbox, "counter-a")
-        assert 1 == await outbox.desk.decide(lambda desk: desk.ignore("counter-a"))
+        assert {"counter-a": 1} == await outbox.desk.decide(lambda desk: desk.ignore("counter-a"))
         told = await push(outbox, "counter-a", 1)
         assert (0, 0, 1, True) == (told.new, told.held, told.ignored, told.apart)
         assert {"counter-a": 1} == outbox.desk.lobby.ignored
@@ -341,10 +342,68 @@ async def test_an_ignored_address_keeps_its_known_devices(tmp_path):
         await outbox.append([count()], NOON)
         for number in range(5):
             await push(outbox, f"counter-flood-{number}")
-        assert 5 == await outbox.desk.decide(lambda desk: desk.ignore("10.0.0.5"))
+        assert 5 == len(await outbox.desk.decide(lambda desk: desk.ignore("10.0.0.5")))
         assert 1 == (await push(outbox, "counter-flood-9")).ignored
         assert 1 == (await push(outbox, "counter-a", 1)).new
         assert 0 == outbox.desk.lobby.devices
+
+
+THERE = Caller("10.0.0.66")
+
+
+async def test_an_ignored_address_takes_nothing_that_others_sent(tmp_path):
+    """Somebody who sent the number of a real device first cannot have the device's own pushes dropped."""
+    async with opened(tmp_path, admission=HOLD) as outbox:
+        for minute in range(3):
+            await push(outbox, "counter-real", minute, caller=THERE)
+        await push(outbox, "counter-made-up", caller=THERE)
+        assert (1, 1) == tuple(
+            [(await push(outbox, "counter-real", minute, enters=5)).held for minute in (10, 11)]
+        )
+        assert 1 == (await push(outbox, "counter-real", 0)).held  # the same words as the other's
+        dropped = await outbox.desk.decide(lambda desk: desk.ignore("10.0.0.66"))
+        assert {"counter-real": 3, "counter-made-up": 1} == dropped
+        assert (1, 3) == (outbox.desk.lobby.devices, outbox.desk.lobby.events)
+        await outbox.desk.decide(lambda desk: desk.adopt("counter-real"))
+        assert 3 == await settle(outbox)
+        assert 0 == outbox.desk.lobby.size
+
+
+async def test_nobody_fills_the_room_of_a_device_from_elsewhere(tmp_path):
+    """What one address sends of a device takes no room from what another one sends of it."""
+    async with opened(tmp_path, admission=replace(HOLD, held_per_device=2)) as outbox:
+        for minute in range(2):
+            await push(outbox, "counter-real", minute, caller=THERE)
+        with pytest.raises(Unadopted):
+            await push(outbox, "counter-real", 2, caller=THERE)
+        assert 1 == (await push(outbox, "counter-real", 3)).held
+
+
+async def test_what_is_adopted_is_dropped_with_no_address(tmp_path):
+    """Events of an adopted device that are on their way into the log stay, also when their address is ignored."""
+    async with opened(tmp_path, admission=HOLD) as outbox:
+        await push(outbox, "counter-a")
+        await outbox.desk.decide(lambda desk: desk.adopt("counter-a"))
+        assert {} == await outbox.desk.decide(lambda desk: desk.ignore("10.0.0.5"))
+        assert 1 == await settle(outbox)
+
+
+async def test_a_failed_last_piece_is_tried_again(tmp_path, monkeypatch):
+    """When the commit of the last held events fails, they are still due, and enter the log at the next try."""
+    async with opened(tmp_path, admission=HOLD) as outbox:
+        await push(outbox, "counter-a")
+        await outbox.desk.decide(lambda desk: desk.adopt("counter-a"))
+        with monkeypatch.context() as patch:
+
+            def refuse(*_args):
+                raise sqlite3.OperationalError("disk I/O error")
+
+            patch.setattr(outbox._places, "save_waiting", refuse)
+            with pytest.raises(StoreUnavailable):
+                await outbox.desk.settle(same)
+        assert 1 == await settle(outbox)
+    assert ["counter-a"] == in_log(tmp_path)
+    assert [] == rows(tmp_path, "SELECT * FROM held")
 
 
 async def test_the_list_of_ignored_names_has_an_end(tmp_path):

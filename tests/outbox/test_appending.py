@@ -170,7 +170,8 @@ async def test_a_minute_of_zeros_is_not_a_minute_without_data(tmp_path):
 async def test_the_day_is_the_sites_day(tmp_path, zone, instant, day):
     """A fact counts on the day that it is on the clock of the site, on the two odd days of the year too."""
     async with opened(tmp_path, drafting=Drafting(zone=ZoneInfo(zone))) as outbox:
-        await outbox.append([count(time=datetime.fromisoformat(instant))], NOON)
+        began = datetime.fromisoformat(instant)
+        await outbox.append([count(time=began)], began + MINUTE)
         assert {day} == {found for found, _ in tallies(tmp_path)}
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 from keeping import NOON, access, count, opened, rows, tallies
@@ -12,7 +13,7 @@ from gateway.errors import GatewayError
 from gateway.event import Device
 from gateway.faults import Faults
 from gateway.intake import Intake, Policy
-from gateway.outbox import Flag, held, persons, positions, reading
+from gateway.outbox import Flag, erasing, held, persons, positions, reading
 
 pytestmark = pytest.mark.anyio
 ADA = {"user_id": "ada-4711", "name": "Ada Canary", "job_number": "J-canary"}
@@ -136,6 +137,21 @@ async def test_letters_lose_the_person(tmp_path):
         assert (b'{"who":"***","n":4711', b"<ada-4711>") == (one[1], other[1])
 
 
+async def test_a_letter_that_is_written_while_the_person_is_looked_for(tmp_path):
+    """A body that becomes a letter between the look and the removal loses the person too, and is counted."""
+    async with opened(tmp_path) as outbox:
+        letter = {"stage": "parse", "sender": "a", "reason": "r", "received_at": NOON, "head": {}}
+        await outbox.keep_letter(**letter, body=b'{"who":"bob-4712"}')
+        person, mask = erasing.Person(key=outbox.key, stated="ada-4711"), masking("ada-4711")
+        with reading.looking(tmp_path) as conn:
+            found = erasing.find(conn, person, mask)
+        await outbox.keep_letter(**letter, body=b'{"who":"ada-4711"}')
+        gone = await outbox.amend(lambda conn: erasing.erase(conn, person, found, mask))
+        assert 1 == len(gone.letters)
+        bodies = rows(tmp_path, "SELECT body FROM letters ORDER BY number")
+        assert [(b'{"who":"bob-4712"}',), (b'{"who":"***"}',)] == bodies
+
+
 async def test_an_event_that_is_refused_after_the_erasure(tmp_path):
     """It was on its way to a sink when the person was erased: its letter does not bring the person back."""
     async with opened(tmp_path) as outbox:
@@ -249,3 +265,27 @@ async def test_with_the_daemon_down(tmp_path):
 def test_an_id_is_masked_where_it_is_a_word(person, body, left):
     """An id is taken out where it stands alone, and a short one only where it is the whole of a text."""
     assert left == masking(person)(body)
+
+
+async def test_a_newer_statement_brings_nothing_of_the_person_back(tmp_path):
+    """What a device says anew about an erased record keeps neither its own words nor the reference to a picture."""
+    async with opened(tmp_path) as outbox:
+        here = Site(outbox)
+        await here.keep(access(1, personal=ADA, description="Ada at the door"))
+        await here.erase(person="ada-4711")
+        again = access(1, personal=ADA, description="Ada again", picture_sha256="ab" * 32, note=1)
+        assert 1 == (await here.keep(replace(again, revision=3))).new
+        found = [
+            json.loads(body)["data"] for (body,) in rows(tmp_path, "SELECT body FROM events ORDER BY seq")
+        ]
+    assert ["", ""] == [data["description"] for data in found]
+    assert ("erased", False) == (found[1]["picture"], "picture_sha256" in found[1])
+    assert b"Ada again" not in everything(tmp_path)
+
+
+async def test_another_list_of_personal_fields_makes_no_new_entry(tmp_path):
+    """A resend after a reload that lists one more field is the same statement."""
+    async with opened(tmp_path) as outbox:
+        await Site(outbox, frozenset({"user_id"})).keep(access(1, personal=ADA))
+        kept = await Site(outbox, LISTED).keep(access(1, personal=ADA))
+        assert (0, 1) == (kept.new, kept.duplicates)

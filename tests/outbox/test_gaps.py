@@ -9,9 +9,11 @@ from moved_clock import hand_moved
 from zoned import zoned
 
 from gateway import clock
+from gateway.event import Device
 from gateway.outbox import reading
 from gateway.outbox.day import Day
 from gateway.outbox.day_facts import day_facts
+from gateway.outbox.figures import gap_figures
 from gateway.outbox.gaps import gaps
 
 pytestmark = pytest.mark.anyio
@@ -104,7 +106,46 @@ async def test_nothing_is_missing_before_the_first_minute(tmp_path, hands):
     await keep(tmp_path, minutes(720, 1440))
     found = look(tmp_path)
     assert (0, 720, False) == (found.missing_count, found.known_count, found.complete)
-    assert 0 == look(tmp_path, "2026-11-19").missing_count
+
+
+@pytest.mark.parametrize(
+    ("told", "day", "words"),
+    [
+        ("closed", "2026-11-19", "It was not known then."),
+        ("closed", "2026-11-22", "That day has not come yet."),
+        ("live", "2026-11-19", "It was not known then."),
+        ("live", "2026-11-22", "That day has not come yet."),
+        ("live", "2026-11-20", "Nobody can tell"),
+    ],
+)
+async def test_of_a_day_without_the_device_nothing_is_said_but_why(tmp_path, hands, told, day, words):
+    """Days before its first minute, days to come and days of its silence are neither whole nor full of gaps."""
+    await keep(tmp_path, minutes(0, 1440) if told == "closed" else live(3, 9, 700))
+    with reading.looking(tmp_path) as conn:
+        (page,) = reading.devices(conn, "counter-a")
+        facts = day_facts(conn, page, Day.on(date.fromisoformat(day), LISBON), LISBON, clock.now())
+    assert (None, None, []) == (facts["minutes_missing"], facts["complete"], facts["missing"])
+    assert facts["cannot_tell"].startswith(words)
+    assert ("heartbeat" in facts["cannot_tell"]) == (words == "Nobody can tell")
+
+
+async def test_the_day_before_the_first_one_is_not_known(tmp_path, hands):
+    """On the first day of a device nothing is said about yesterday: neither that all of it came nor that none is missing."""
+    await keep(tmp_path, minutes(0, 60))
+    yesterday = look(tmp_path, "2026-11-19")
+    shown = gap_figures(look(tmp_path), yesterday)
+    assert (None, None) == (shown["minutes_missing_yesterday"], shown["complete_yesterday"])
+    assert shown["minutes_missing_today"] is not None
+
+
+async def test_a_camera_is_not_told_to_send_heartbeats(tmp_path, hands):
+    """The sentence about a quiet day of a camera does not speak of the menu of a stereo counter."""
+    camera = Device(id="camlytics-pc-1", source="camlytics")
+    await keep(tmp_path, live(3, 9, 700, device=camera))
+    with reading.looking(tmp_path) as conn:
+        (page,) = reading.devices(conn, camera.id)
+        facts = day_facts(conn, page, Day.on(date(2026, 11, 20), LISBON), LISBON, clock.now())
+    assert "Camlytics" in facts["cannot_tell"] and "heartbeat" not in facts["cannot_tell"]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +245,7 @@ async def test_a_slip_of_a_clock_makes_no_gaps(tmp_path, hands):
     ]
     await keep(tmp_path, slips + minutes(60, 180))
     assert 0 == look(tmp_path).missing_count
-    assert 0 == look(tmp_path, "2026-11-18").missing_count
+    assert 0 == len(look(tmp_path, "2026-11-18").ranges())
 
 
 async def test_an_endless_window_tells_nothing(tmp_path, hands):

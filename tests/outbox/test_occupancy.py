@@ -399,3 +399,28 @@ async def test_a_salvage_keeps_zones_minutes_and_lifetimes(tmp_path, hands):
         await outbox.append([passed(-1, 5, 1, revision=2)], NOON)
     assert 120 + 3 == people(directory)
     assert 243 == tallies(directory, HALL)["2026-10-05", "enters"]
+
+
+async def test_a_correction_after_many_reloads_moves_the_sums_by_the_difference(tmp_path, hands):
+    """When the doors of that time are forgotten a correction from five to six adds one, and not six."""
+    async with opened(tmp_path, **zoned(zone("counter-a"))) as outbox:
+        await outbox.append([passed(0, 5, revision=1)], NOON)
+        for number in range(18):
+            put(outbox, zone("counter-a", f"counter-x{number}"))
+            await outbox.append([passed(number, 1, device="counter-z")], NOON)
+        await outbox.append([passed(0, 6, revision=2)], NOON)
+    assert 6 == people(tmp_path)
+    assert 6 == tallies(tmp_path, HALL)["2026-10-05", "enters"]
+
+
+async def test_a_new_zone_of_the_site_takes_back_from_the_day_that_counted(tmp_path, hands):
+    """A correction takes the old count from the day of the old time zone and adds the new one to that of the new."""
+    late = datetime(2026, 10, 5, 23, 30, tzinfo=UTC)
+    hands.instant = late
+    for zone_name, revision in (("UTC", 1), ("Europe/Lisbon", 2), ("UTC", 3)):
+        tz = UTC if zone_name == "UTC" else ZoneInfo(zone_name)
+        async with opened(tmp_path, **zoned(tz=tz)) as outbox:
+            await outbox.append([passed(enters=4 + revision, revision=revision, time=late)], late)
+        day = "2026-10-05" if tz is UTC else "2026-10-06"
+        found = {key: amount for key, amount in tallies(tmp_path).items() if amount}
+        assert {(day, "enters"): 4 + revision} == found

@@ -80,9 +80,11 @@ async def test_a_heartbeat_says_that_nobody_passed(tmp_path, hands):
     async with opened(tmp_path) as outbox:
         await outbox.remember()
         await outbox.append([count(0, 3, count="running_minute")], NOON)
-        await outbox.append([heartbeat(30)], NOON + 30 * MINUTE)
+        hands.instant = NOON + 30 * MINUTE
+        await outbox.append([heartbeat(30)], hands.now())
         assert (3, 0, 30) == told(outbox.sums.of("counter-a"))
-        await outbox.append([heartbeat(90)], NOON + 90 * MINUTE)
+        hands.instant = NOON + 90 * MINUTE
+        await outbox.append([heartbeat(90)], hands.now())
         assert (None, 0, 90) == told(outbox.sums.of("counter-a"))
 
 
@@ -101,7 +103,7 @@ async def test_long_windows_have_no_last_minute(tmp_path):
         assert (40, None, 0) == told(outbox.sums.of("counter-a"))
 
 
-async def test_a_zone_waits_for_its_slower_door(tmp_path):
+async def test_a_zone_waits_for_its_slower_door(tmp_path, hands):
     """The hour of a zone ends where all its doors have told, unless one is more than an hour behind."""
     async with opened(tmp_path, **zoned(zone("counter-a", "counter-b"))) as outbox:
         await outbox.remember()
@@ -109,7 +111,8 @@ async def test_a_zone_waits_for_its_slower_door(tmp_path):
         await outbox.append([count(at, 1) for at in range(-100, 0)], NOON)
         await outbox.append([count(at, 1, device=counter("counter-b")) for at in range(-100, -20)], NOON)
         assert (120, 2, -20) == told(outbox.sums.of_zone(HALL, doors))
-        await outbox.append([count(at, 1) for at in range(45)], NOON + 45 * MINUTE)
+        hands.instant = NOON + 45 * MINUTE
+        await outbox.append([count(at, 1) for at in range(45)], hands.now())
         assert (60, 1, 45) == told(outbox.sums.of_zone(HALL, doors))
     assert (60, 1, 45) == told(again(tmp_path, HALL, doors))
 
@@ -125,6 +128,48 @@ async def test_a_slip_of_a_clock_does_not_stay(tmp_path, hands):
             await outbox.append([count(at, 1)], hands.now())
         assert (60, 1, 200) == told(outbox.sums.of("counter-a"))
         assert (60, 1, 200) == told(outbox.sums.of_zone(HALL, ["counter-a"]))
+
+
+@pytest.mark.parametrize("sent", [True, False])
+async def test_a_window_from_the_future_does_not_take_the_last_hour(tmp_path, sent):
+    """One window of two hours ahead moves the hour of its device neither in memory nor after a restart."""
+    ahead = NOON + timedelta(hours=2)
+    async with opened(tmp_path) as outbox:
+        await outbox.remember()
+        await outbox.append([count(at, 1, sent_at=NOON if sent else None) for at in range(-20, 0)], NOON)
+        await outbox.append([count(120, 9, sent_at=ahead if sent else None)], NOON)
+        assert (20, 1, 0) == told(outbox.sums.of("counter-a"))
+    assert (20, 1, 0) == told(again(tmp_path))
+    with closing(open_reader(tmp_path / "gateway.db")) as conn:
+        (newest,) = conn.execute("SELECT newest FROM devices").fetchone()
+        assert (20, 1, 0) == told(from_log(conn, "counter-a", newest, 0))
+
+
+async def test_a_clock_that_is_known_to_be_ahead_has_its_last_hour(tmp_path):
+    """A counter whose clock is three hours ahead, and always was, counts by its own time."""
+    async with opened(tmp_path) as outbox:
+        await outbox.remember()
+        for at in range(160, 180):
+            sent = NOON + (at + 1) * MINUTE
+            await outbox.append([count(at, 1, sent_at=sent)], sent - timedelta(hours=3))
+        assert (20, 1, 180) == told(outbox.sums.of("counter-a"))
+    assert (20, 1, 180) == told(again(tmp_path))
+
+
+async def test_a_source_by_rule_holds_up_and_moves_the_hour_like_a_door(tmp_path, hands):
+    """A dead door beside cameras that feed the zone by their own rule does not hold its hour where it died."""
+    camera = counter("camera-a")
+    async with opened(tmp_path, **zoned(zone("counter-a"))) as outbox:
+        await outbox.remember()
+        await outbox.append([count(at, 1) for at in range(-10, 0)], NOON)
+        hands.instant = NOON + 120 * MINUTE
+        await outbox.append([count(at, 1, device=camera, zone="hall") for at in range(120)], hands.now())
+        assert (60, 1, 120) == told(outbox.sums.of_zone(HALL, ["counter-a"]))
+        assert {"camera-a"} == outbox.sums.givers(HALL)
+    recent = Recent()
+    recent.rebuild(tmp_path / "gateway.db")
+    assert {"camera-a"} == recent.givers(HALL)
+    assert (60, 1, 120) == told(recent.of_zone(HALL, ["counter-a"]))
 
 
 async def test_what_comes_while_the_log_is_read_is_not_lost(tmp_path):

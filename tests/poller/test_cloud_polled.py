@@ -204,6 +204,23 @@ async def test_a_wrong_secret_is_said_without_showing_it(tmp_path, anyio_backend
             assert "CANARY" not in sentence
 
 
+async def test_a_dead_account_is_one_fault_and_goes_when_it_works(tmp_path, anyio_backend, fast):
+    """Thirteen polls that one wrong key holds up are one fault that says how many, gone when the key is right."""
+    with cloud_of(fast, places=(Place(id=101), Place(id=102))) as cloud:
+        async with polled(tmp_path) as site:
+            both = account(cloud, locations=(101, 102), period_s=2.0, lists_s=60.0)
+            await site.put(*polls(dataclasses.replace(both, keys=Keys(KEYS.public, "another-secret"))))
+            await site.until(
+                lambda: any("13 of its 13 polls" in fault.sentence for fault in site.faults), "not all fail"
+            )
+            assert [("camlytics_cloud_login", "camlytics_cloud.shop")] == [
+                (fault.code, fault.subject) for fault in site.faults
+            ]
+            await site.put(*polls(both))
+            await site.until(lambda: cloud.answers["events"] > 1, "it is not asked")
+            assert set() == site.codes()
+
+
 async def test_nothing_personal_or_secret_reaches_the_disk(tmp_path, anyio_backend, fast):
     """Keys, a location's hash, ages and genders are nowhere in the store; what is listed is, and only that."""
     for keep, there in ((frozenset(), False), (frozenset({"age_range"}), True)):

@@ -108,7 +108,8 @@ def test_every_counter_is_raised_above_and_cleared_at_its_wanted_value():
 @pytest.mark.parametrize(
     "name",
     ["cardholder_key", "badge_id", "BadgeID", "firstName", "last_name", "name", "email", "licensePlate", "card_number",
-     "UserId", "personnelNo", "phone", "operator", "holder", "visitorname"],
+     "UserId", "personnelNo", "phone", "operator", "holder", "visitorname", "usr", "description",
+     "eventDescription", "message"],
 )  # fmt: skip
 def test_a_name_that_speaks_of_a_person_is_personal(name):
     """Names of persons, cards and plates are known in every way of writing."""
@@ -119,7 +120,7 @@ def test_a_name_that_speaks_of_a_person_is_personal(name):
 @pytest.mark.parametrize(
     "name",
     ["device_name", "devicename", "ControllerName", "serial_number", "event_type", "ip_address", "timestamp", "door",
-     "reader", "area_name", "is_authorized", "message", "labels"],
+     "reader", "area_name", "is_authorized", "message_id", "labels"],
 )  # fmt: skip
 def test_a_name_of_a_thing_is_open(name):
     """Doors, readers and their names are no persons."""

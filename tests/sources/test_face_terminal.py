@@ -251,8 +251,19 @@ def test_long_texts_are_bounded():
     long = event_of(record(uuid="u" * 1000, deviceSN="S" * 1000, user={"user_id": "7" * 1000}))
     assert (128, 128, 256) == (len(long.data["uuid"]), len(long.device.serial), len(long.personal["user_id"]))
     assert long.id != event_of(record(uuid="u" * 1001, deviceSN="S" * 1000)).id
-    alarming = event_of(alarm(trace_id="t" * 1000, description="d" * 1000))
-    assert (128, 256) == (len(alarming.data["trace_id"]), len(alarming.data["description"]))
+    told = alarm(trace_id="t" * 1000, description="d" * 1000)
+    (alarming,) = FaceTerminal(frozenset({"description"})).parse(post(told)).events
+    assert (128, 256) == (len(alarming.data["trace_id"]), len(alarming.personal["description"]))
+
+
+def test_the_words_of_an_alarm_are_personal():
+    """What a terminal writes about an alarm may name its user: it stays behind until "description" is listed."""
+    told = post(alarm(description="forced by CaNaRy"))
+    (unlisted,) = FaceTerminal().parse(told).events
+    assert "CaNaRy" not in repr(unlisted)
+    (listed,) = FaceTerminal(frozenset({"description"})).parse(told).events
+    assert "forced by CaNaRy" == listed.personal["description"]
+    assert unlisted.data == listed.data
 
 
 # --- replies

@@ -11,6 +11,7 @@ from gateway.sources.face_terminal import FaceTerminal
 from gateway.sources.face_terminal.records import PERSONAL
 
 SHOT = "/9j/" + "A" * 2000
+LISTING = FaceTerminal(frozenset({"description"}))
 KEEPING = FaceTerminal(frozenset(PERSONAL), keep_pictures=True)
 
 
@@ -72,4 +73,4 @@ def test_a_masked_letter_that_is_read_again_names_nobody():
 def test_an_alarm_loses_the_login_in_its_words():
     """A description may quote the address of a camera; its login does not go into the event."""
     body = alarm().replace(b'"status"', b'"description": "lost rtsp://u:CaNaRy@10.0.0.9/1", "status"')
-    assert "lost rtsp://***@10.0.0.9/1" == KEEPING.parse(post(body)).events[0].data["description"]
+    assert "lost rtsp://***@10.0.0.9/1" == LISTING.parse(post(body)).events[0].personal["description"]

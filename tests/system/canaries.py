@@ -117,7 +117,7 @@ def terminal() -> Pushes:
     }
     alarm = {
         "trace_id": "t-1",
-        "description": "camera at rtsp://CanaryAlarmLogin:x@10.0.0.9/1",
+        "description": "forced by CanaryAlarmWords, camera at rtsp://CanaryAlarmLogin:x@10.0.0.9/1",
         "code": 10001,
         "user_id": 726415239,
         "event_time": 1761991203123,
@@ -153,6 +153,7 @@ def terminal() -> Pushes:
             "score": "0.7264152347",
             "groups": "CanaryGroup",
             "guest_time": "01.481Z",
+            "description": "CanaryAlarmWords",
         },
         {"a new field of the user": "CanaryNewUserField", "a new field": "CanaryNewField"},
     )
@@ -162,6 +163,8 @@ def camio() -> Pushes:
     entry = {
         "badge_id": "CanaryBadge",
         "cardholder_key": "CanaryCardholder",
+        "usr": "CanaryCamioUsr",
+        "description": "Access granted to CanaryCamioSentence",
         "controller_id": 1,
         "event_type": 4,
         "device_name": "Roof",
@@ -215,6 +218,8 @@ def camio() -> Pushes:
         {
             "pacs": "CanaryBadge",
             "pacs, cardholder": "CanaryCardholder",
+            "pacs, usr": "CanaryCamioUsr",
+            "pacs, sentence": "CanaryCamioSentence",
             "account": "CanaryCamioUser",
             "mail": "CanaryCamioMail",
         },

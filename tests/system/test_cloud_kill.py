@@ -31,6 +31,7 @@ key_file = "{directory}/key"
 secret_file = "{directory}/secret"
 period_s = 2
 triggers = [{{trigger = "Enter", direction = "in", zone = "hall"}}, {{trigger = "Exit", direction = "out"}}]
+[zones.hall]
 """
 
 

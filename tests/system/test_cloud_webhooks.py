@@ -5,7 +5,7 @@ import json
 import pytest
 from callback_site import Called
 
-_RULES = '[camlytics_cloud.shop]\ntriggers = [{trigger = "4-enter", direction = "in", zone = "hall"}]'
+_RULES = '[camlytics_cloud.shop]\ntriggers = [{trigger = "4-enter", direction = "in"}]'
 _ITEM = {
     "record_id": 1635, "event_type": "TripwireCrossed", "snapshot_id": -23, "trigger_id": "4-enter",
     "origin": "Pedestrian", "suborigin": "Unknown", "age_range": "CANARYage", "gender": "CANARYgender", "id": None,

@@ -65,6 +65,9 @@ def ended_by_quiet(
 
 def _facts(device: Device, callback: Callback, name: str, said: Json) -> dict[str, Json]:
     told: dict[str, Json] = said if isinstance(said, dict) else {"value": said}
+    words = sentence(told.get("description"))
+    if not words.strip("* "):  # in a letter that is read again nothing is left of it
+        words = ""
     counter = sentence(name)[:_COUNTER_MAX] or "unknown"
     known = COUNTERS.get(counter)
     value = _whole(told.get("value"))
@@ -75,7 +78,7 @@ def _facts(device: Device, callback: Callback, name: str, said: Json) -> dict[st
         "alarm": counter,
         "state": "cleared" if well else "raised",
         "trace_id": f"{device.id}:{counter}",
-        "description": sentence(told.get("description")),
+        "description": words,
         "value": value,
         "wanted": wanted if known else None,
         "meaning": known.meaning if known else None,

@@ -22,7 +22,8 @@ _NEVER_PARTS = (
 _PERSONAL = frozenset({
     "card", "cards", "user", "users", "account", "who", "staff", "owner", "pid", "ssn", "dob", "gender", "sex", "age",
     "mail", "remark", "remarks", "comment", "comments", "note", "notes", "initials", "cell", "passport", "plate", "plates",
-    "person", "persons", "people", "worker", "guest", "student", "patient", "driver", "phone", "mobile", "holder", "nric",
+    "usr", "person", "persons", "people", "worker", "guest", "student", "patient", "driver", "phone", "mobile", "holder",
+    "nric",
 })  # fmt: skip
 _PERSONAL_PARTS = (
     *("cardholder", "badge", "email", "username", "userid", "firstname", "lastname", "fullname", "surname"),
@@ -50,6 +51,11 @@ _PERSONAL_PARTS = (
     ),
     *("operator", "member", "birth", "keycard", "fob", "phonenum", "nationalid", "idnumber", "identitycard"),
 )
+
+# Sentences, as the last word of a name: "Access granted to …" names a person under a harmless name.
+_SENTENCES = frozenset({
+    "description", "desc", "details", "detail", "summary", "message", "text", "sentence", "narrative", "caption", "msg",
+})  # fmt: skip
 
 # Whose name or address is nobody's: "device_name", "ip_address".
 _THINGS = frozenset({
@@ -79,6 +85,8 @@ def is_personal(name: str, parent: str = "") -> bool:
     parts = words(name)
     whole = "".join(parts)
     if not _PERSONAL.isdisjoint(parts) or any(part in whole for part in _PERSONAL_PARTS):
+        return True
+    if parts and parts[-1] in _SENTENCES:
         return True
     named = whole.endswith(("name", "address")) or not _NAMES.isdisjoint(parts)
     things = [*parts, *words(parent)] if whole in _NAMES else parts

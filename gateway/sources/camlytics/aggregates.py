@@ -4,7 +4,6 @@ Both groupings are of the same events and are never added: what counts is the on
 says who came in. Nothing says hourly or daily; the span does.
 """
 
-from calendar import timegm
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +14,7 @@ from gateway.event import Device, Event, Json, Kind, ZoneRule, event_id
 from gateway.sources.camlytics.instance import Instance
 from gateway.sources.camlytics.told import channel_of, moment
 from gateway.sources.camlytics.values import name_of, text, whole
-from gateway.sources.camlytics.walltime import Bounds, instant
+from gateway.sources.camlytics.walltime import Bounds, instant, ms_of, nearest
 
 _HALF_A_DAY = timedelta(hours=12)
 _MOST = 500
@@ -39,10 +38,11 @@ class Aggregate:
         return "daily" if self.until - self.since > _HALF_A_DAY else "hourly"
 
     def events(
-        self, instance: Instance, device: Device, *, repaired: bool
+        self, instance: Instance, device: Device, received_at: datetime, *, repaired: bool
     ) -> tuple[Sequence[Event], Sequence[str]]:
         """Make a count of each rule that has a direction, and keep all sums; name the rules that have none."""
-        made, unknown = [self._event(instance, device, Kind.OBSERVATION, "", self._whole(), repaired)], []
+        span = self._span(instance, received_at)
+        made, unknown = [self._event(span, device, Kind.OBSERVATION, "", self._whole(), repaired)], []
         for rule_id, name, number in self.by_rule:
             rule = instance.rule(name)
             if rule is None or rule.direction is None:
@@ -64,12 +64,22 @@ class Aggregate:
             }
             if rule.zone:
                 data["zone"] = rule.zone
-            made.append(self._event(instance, device, Kind.COUNT, rule_id, data, repaired))
+            made.append(self._event(span, device, Kind.COUNT, rule_id, data, repaired))
         return tuple(made), unknown
+
+    def _span(self, instance: Instance, received_at: datetime) -> tuple[datetime, datetime]:
+        """Say from when to when; in the hour that comes twice an hourly webhook is sent at the end of its own."""
+        length = self.until - self.since
+        first = instant(self.since, instance.zone, Bounds())
+        if self.way == "daily":
+            return first, instant(self.until, instance.zone, Bounds())
+        begin = nearest(self.since, instance.zone, received_at - length)
+        twice = begin != first or instant(self.until, instance.zone, Bounds()) - begin > length
+        return begin, begin + length if twice else instant(self.until, instance.zone, Bounds())
 
     def _event(
         self,
-        instance: Instance,
+        span: tuple[datetime, datetime],
         device: Device,
         kind: Kind,
         rule: str,
@@ -78,12 +88,12 @@ class Aggregate:
     ) -> Event:
         aware = self.since.tzinfo is not None
         return Event(
-            id=event_id(device.id, "sums", *self.stated, rule, order=timegm(self.since.utctimetuple())),
+            id=event_id(device.id, "sums", *self.stated, rule, order=ms_of(span[0]) // 1000),
             revision=0,
             kind=kind,
             device=device,
-            time=instant(self.since, instance.zone, Bounds()),
-            end=instant(self.until, instance.zone, Bounds()) if kind == Kind.COUNT else None,
+            time=span[0],
+            end=span[1] if kind == Kind.COUNT else None,
             zone_rule=ZoneRule.DEVICE_OFFSET if aware else ZoneRule.SOURCE_ZONE,
             repaired=repaired,
             data=data,

@@ -25,7 +25,7 @@ def follow(instance: Instance, sheet: Sheet, place: Place, answer: Answer, befor
         told for told in sheet.told if told.number not in place.recent and (told.number or 0) > place.floor
     ]
     made, newest = _made(instance, fresh, sheet, place, cursor)
-    top = max([*sheet.numbers, place.last or 0])
+    top = _top(sheet, place)
     full = sheet.records >= instance.limit and top > (place.last or 0)
     now = ms_of(answer.received_at)
     after: dict[str, Json] = {name: value for name, value in cursor.items() if name != "errand"}
@@ -33,7 +33,12 @@ def follow(instance: Instance, sheet: Sheet, place: Place, answer: Answer, befor
         "last": top,
         "answered": now,
         "recent": [*sorted({*place.recent, *(told.number or 0 for told in sheet.told)})[-OVERLAP - 1 :]],
-        "hours": sums.added(cursor.get("hours"), fresh, str(cursor.get("hours_from", ""))),
+        "hours": sums.added(
+            cursor.get("hours"),
+            fresh,
+            str(cursor.get("hours_from", "")),
+            sums.hour_of(answer.received_at.astimezone(instance.zone)),
+        ),
         "unsaid": unsaid_rules(instance, cursor.get("unsaid"), fresh),
         "ways": counted_ways(cursor.get("ways"), made),
     }
@@ -56,6 +61,16 @@ def follow(instance: Instance, sheet: Sheet, place: Place, answer: Answer, befor
     )
 
 
+def _top(sheet: Sheet, place: Place) -> int:
+    """Say how far this page leads. A record that could not be read leads no further than a look back reaches.
+
+    So nothing is passed over for good because of a number that nobody can trust.
+    """
+    last = max([*sheet.numbers, place.last or 0])
+    sure = max([*sheet.numbers, (place.last or 0) if place.mark is None else place.mark])
+    return max([last, *(number for number in sheet.unread if number <= sure + OVERLAP)])
+
+
 def _made(
     instance: Instance, fresh: Sequence[Told], sheet: Sheet, place: Place, cursor: Cursor
 ) -> tuple[list[Event], int | None]:
@@ -66,6 +81,8 @@ def _made(
     for told in fresh:
         at = instant(told.wall, instance.zone, Bounds(newest, place.heard))
         newest = max(ms_of(at), newest or 0)
+        if place.after is not None and ms_of(at) <= place.after:
+            continue
         label = told.channel_name or str(known.get(told.channel, ""))
         device = events.device(instance, told.channel, label, instance.host)
         rule = ZoneRule.SOURCE_ZONE if told.wall.tzinfo is None else ZoneRule.DEVICE_OFFSET

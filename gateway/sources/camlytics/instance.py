@@ -39,6 +39,7 @@ class Instance:
     wait_s: float = 20.0  # for how long an ask may wait for the next event
     limit: int = 500
     check_totals: bool = True
+    peers: tuple[str, ...] = ()  # the names of the other instances
     run: str = ""  # of the gateway: another one means that there was a pause of unknown length
 
     @property
@@ -54,3 +55,8 @@ class Instance:
     def device(self, channel: str) -> str:
         """Name the device of one of its channels."""
         return f"{FAMILY}-{self.name}-{slug(channel)}"
+
+    def owns(self, device: str) -> bool:
+        """Say whether a device is one of its channels; "hall-2" may be an instance beside "hall"."""
+        owners = [one for one in (self.name, *self.peers) if device.startswith(f"{FAMILY}-{one}-")]
+        return max(owners, key=len, default="") == self.name

@@ -11,6 +11,7 @@ from gateway.sources.camlytics.told import Told
 
 _MOST = 20
 _SHOWN = 5
+_MOST_CHANNELS = 256
 _RENUMBERED_MS = 86_400_000
 
 
@@ -94,6 +95,8 @@ def counted_ways(known: Json, made: Iterable[Event]) -> dict[str, Json]:
         if event.kind == Kind.COUNT:
             way = "line" if event.data.get("event_type") == CROSSING else "area"
             channel = event.device.id
+            if channel not in ways and len(ways) >= _MOST_CHANNELS:
+                continue
             ways[channel] = way if ways.get(channel, way) == way else "both"
     return ways
 

@@ -23,7 +23,8 @@ class Sheet:
 
     told: tuple[Told, ...]
     aside: tuple[Aside, ...]
-    numbers: tuple[int, ...]  # of all records, in the order in which they came
+    numbers: tuple[int, ...]  # of the events that could be read, in the order in which they came
+    unread: tuple[int, ...]  # of the records that could not
     records: int
     repaired: bool
 
@@ -33,6 +34,7 @@ def read_page(body: bytes) -> Sheet:
     told: dict[tuple[int, str], Told] = {}
     aside: list[Aside] = []
     numbers: list[int] = []
+    unread: list[int] = []
     count, repaired = 0, False
     for item, raw, mended, why in _records(body):
         count += 1
@@ -40,15 +42,16 @@ def read_page(body: bytes) -> Sheet:
         one, reason = (None, why) if why is not None else _one(item)
         if one is not None:
             told[one.number or 0, one.stated] = one
+            numbers.append(one.number or 0)
         else:
             aside.append(Aside(reason=reason or "", body=without_paths(raw or _written(item))))
-        number = whole(item.get("event_id")) if isinstance(item, dict) else None
-        if number is not None:
-            numbers.append(number)
+            number = whole(item.get("event_id")) if isinstance(item, dict) else None
+            if number is not None:
+                unread.append(number)
     if count > _FEW and not told:
         raise Unreadable(f"none of its {count} records can be read: {aside[0].reason}")
     ordered = tuple(told[key] for key in sorted(told))
-    return Sheet(ordered, tuple(aside), tuple(numbers), count, repaired)
+    return Sheet(ordered, tuple(aside), tuple(numbers), tuple(unread), count, repaired)
 
 
 def _one(item: Json) -> tuple[Told | None, str]:
@@ -58,6 +61,8 @@ def _one(item: Json) -> tuple[Told | None, str]:
         return by_rest(item), ""
     except Unreadable as unreadable:
         return None, str(unreadable)
+    except Exception as bug:  # noqa: BLE001 - a bug of ours must not hold up the records behind this one
+        return None, f"the gateway failed on it ({type(bug).__name__})"
 
 
 def read_list(body: bytes) -> list[Json]:

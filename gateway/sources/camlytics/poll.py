@@ -30,6 +30,7 @@ from gateway.sources.camlytics.steps import (
 from gateway.sources.camlytics.walltime import ms_of
 
 _OF_A_NUMBERING = ("floor", "recent", "mark", "at", "newest", "hours", "hours_from", "errand")
+_SAME_MS = 1  # the book and the place round
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,24 @@ class CamlyticsPoll:
     @property
     def period_s(self) -> float:
         return self.instance.period_s
+
+    def taken_over(
+        self, cursor: Cursor, told: Mapping[str, tuple[int, Mapping[str, Json]]], now: datetime
+    ) -> Cursor:
+        """Count nothing from before the instant up to which webhooks of the same PC have counted.
+
+        What a webhook tells has no number. What a poll brought is known again by it, and must not be passed over.
+        """
+        ours = [
+            until
+            for device, (until, data) in told.items()
+            if "event_id" not in data and self.instance.owns(device)
+        ]
+        until = min(max(ours, default=0), ms_of(now))
+        newest = place_of(cursor).newest
+        if not ours or "before" in cursor or (newest is not None and until <= newest + _SAME_MS):
+            return cursor
+        return {**cursor, "after": until}
 
     def ask(self, cursor: Cursor, now: datetime, nonce: int) -> Ask:  # noqa: ARG002 - it has no key
         """Ask for events, or run an errand that an earlier page has given."""

@@ -36,6 +36,7 @@ class Place:
     floor: int  # numbers up to this one are not ours to read: the owner wanted to begin behind them
     recent: frozenset[int]
     newest: int | None  # the newest instant
+    after: int | None  # webhooks have counted up to this instant
     heard: int | None  # when everything had been read
     answered: int | None  # when events were last answered
     looked: int | None  # when it was looked back
@@ -54,6 +55,7 @@ def place_of(cursor: Cursor) -> Place:
         if isinstance(recent, list)
         else frozenset(),
         newest=_number(cursor, "newest"),
+        after=_number(cursor, "after"),
         heard=_number(cursor, "heard"),
         answered=_number(cursor, "answered"),
         looked=_number(cursor, "looked"),

@@ -19,8 +19,11 @@ _SHOWN = 3
 _FIELDS = {"rule": ("rule_id", "rule_name", "rule_count"), "type": ("type", "type", "type_count")}
 
 
-def added(hours: Json, told: Iterable[Told], since: str) -> dict[str, Json]:
-    """Add events to the sums; ``since`` is the first hour of which everything was seen."""
+def added(hours: Json, told: Iterable[Told], since: str, running: str) -> dict[str, Json]:
+    """Add events to the sums; ``since`` is the first hour of which everything was seen, ``running`` that of now.
+
+    Hours that are still to come are kept apart: a record of a wrong clock pushes out none that will be compared.
+    """
     sums = {
         hour: {kind: dict(part) for kind, part in _parts(of).items()} for hour, of in _mapping(hours).items()
     }
@@ -32,7 +35,9 @@ def added(hours: Json, told: Iterable[Told], since: str) -> dict[str, Json]:
         _count(parts["type"], one.channel, one.type)
         if one.rule:
             _count(parts["rule"], one.channel, one.rule)
-    kept = sorted(sums)[-_KEPT:]
+    ordered = sorted(sums)
+    to_come = [hour for hour in ordered if hour > running][:_KEPT]
+    kept = [hour for hour in ordered if hour <= running][-_KEPT:] + to_come
     return {hour: {kind: {**part} for kind, part in sums[hour].items()} for hour in kept}
 
 

@@ -21,6 +21,9 @@ _WEBHOOK = frozenset(
     }
 )
 
+# What lies outside was never a time of a camera, and at the ends of the calendar no zone can be applied.
+_YEARS = range(1970, 9_999)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
@@ -86,8 +89,8 @@ def channel_of(item: Mapping[str, Json]) -> str:
 def moment(stated: str, name: str) -> datetime:
     """Read a time with or without an offset; what is beyond microseconds is cut."""
     try:
-        if len(stated) > 10:
-            return datetime.fromisoformat(stated)
+        if len(stated) > 10 and (read := datetime.fromisoformat(stated)).year in _YEARS:
+            return read
     except ValueError:
         pass
     raise Unreadable(f"its {name} is not a date with a time of day")

@@ -37,6 +37,14 @@ def instant(wall: datetime, zone: tzinfo, bounds: Bounds) -> datetime:
     return first
 
 
+def nearest(wall: datetime, zone: tzinfo, to: datetime) -> datetime:
+    """Read the wall time of something that is told as it happens: of two instants the one nearer to its receipt."""
+    if wall.tzinfo is not None:
+        return wall.astimezone(UTC)
+    first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    return second if first < second and abs(to - second) < abs(to - first) else first
+
+
 def is_plain_hour(start: datetime, zone: tzinfo) -> bool:
     """Say whether a local hour happens once and whole: only such an hour can be compared."""
     return all(

@@ -19,7 +19,7 @@ from gateway.sources.camlytics.instance import FAMILY, SOURCE, Instance
 from gateway.sources.camlytics.meaning import unsaid
 from gateway.sources.camlytics.notices import rules_wanted
 from gateway.sources.camlytics.told import by_webhook
-from gateway.sources.camlytics.walltime import Bounds, instant
+from gateway.sources.camlytics.walltime import nearest
 
 _CHANNEL = re.compile(rb'"channel_id"\s*+:')
 _OURS = re.compile(rb'"(?:event_type|event_type_aggregate|rule_id_aggregate)"\s*+:')
@@ -83,7 +83,7 @@ def _event(body: Mapping[str, Json], instance: Instance, post: Post, *, repaired
     told = by_webhook(body)
     device = events.device(instance, told.channel, told.channel_name, post.address)
     rule = ZoneRule.SOURCE_ZONE if told.wall.tzinfo is None else ZoneRule.DEVICE_OFFSET
-    at = instant(told.wall, instance.zone, Bounds())
+    at = nearest(told.wall, instance.zone, post.received_at)
     made = events.event(told, instance, device, at, rule=rule, repaired=repaired)
     wanted = (rules_wanted(instance.name, [told.rule_name]),) if unsaid(told, instance) else ()
     return Reading((made,), wanted)
@@ -91,7 +91,7 @@ def _event(body: Mapping[str, Json], instance: Instance, post: Post, *, repaired
 
 def _sums(aggregate: Aggregate, instance: Instance, post: Post, *, repaired: bool) -> Reading:
     device = events.device(instance, aggregate.channel, aggregate.channel_name, post.address)
-    made, unknown = aggregate.events(instance, device, repaired=repaired)
+    made, unknown = aggregate.events(instance, device, post.received_at, repaired=repaired)
     return Reading(made, (rules_wanted(instance.name, unknown),) if unknown else ())
 
 

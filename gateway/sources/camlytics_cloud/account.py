@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from gateway.errors import Unreadable
 from gateway.event import Event, Json
@@ -13,6 +14,7 @@ from gateway.sources.camlytics_cloud.signing import Keys
 
 ENDPOINT = "https://cloud.camlytics.com"
 SPACING_S = 1.0
+_MOST_NAMES = 2_000  # they travel in the cursor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,8 @@ class Asked:
 def names_in(items: Sequence[Item]) -> dict[str, Json]:
     """Give the names of triggers by their ids."""
     named = ((item.get("id"), item.get("name")) for item in items)
-    return {key[:200]: name[:200] for key, name in named if isinstance(key, str) and isinstance(name, str)}
+    said = {key[:200]: name[:200] for key, name in named if isinstance(key, str) and isinstance(name, str)}
+    return dict[str, Json](islice(said.items(), _MOST_NAMES))
 
 
 def texts(stored: Json) -> dict[str, str]:
@@ -96,6 +99,11 @@ def events_in(items: Sequence[Item], reader: Reader, *, repaired: bool) -> tuple
             event = reader.event(item, repaired=repaired)
         except Unreadable as unreadable:
             aside.append(Aside(reason=str(unreadable), body=shareable(item)))
+            continue
+        except Exception as bug:  # noqa: BLE001 - a bug of ours must not hold up the records behind this one
+            aside.append(
+                Aside(reason=f"the gateway failed on it ({type(bug).__name__})", body=shareable(item))
+            )
             continue
         events[event.id] = event
     return list(events.values()), aside

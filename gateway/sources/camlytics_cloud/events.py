@@ -14,7 +14,7 @@ from gateway.sources.camlytics_cloud.account import Asked, events_in, names_in, 
 from gateway.sources.camlytics_cloud.answers import Item
 from gateway.sources.camlytics_cloud.records import Reader
 from gateway.sources.camlytics_cloud.values import cloud_ms, moment, ms_of, stated, text
-from gateway.sources.camlytics_cloud.walking import Walk, may_be_cut
+from gateway.sources.camlytics_cloud.walking import Walk, may_be_cut, shown_by
 
 _MOST_SEEN = 1_000  # beyond that the log's own identities do the work
 _NAMES_REST_MS = 60_000  # a trigger that the list does not know is looked up once a minute, no more
@@ -51,6 +51,8 @@ class Events(Asked):
         items, repaired = self.items(answer)
         now = cloud_ms(answer)
         walk = Walk.read(cursor.get("walk"))
+        if walk is not None and walk.is_ahead(now, int(self.account.overlap_s * 1000)):
+            return Page(reading=Reading(()), cursor={**cursor, "walk": self._start(now).as_json()}, more=True)
         if walk is None or cursor.get("want") == "names":
             return self._named(items, walk, cursor, now)
         seen = _list(cursor, "seen")
@@ -62,7 +64,7 @@ class Events(Asked):
         events, aside = events_in(fresh, reader, repaired=repaired)
         following, more = walk.reached(
             records=len(items),
-            newest=_newest(items),
+            newest=_newest(items, now),
             now=now,
             overlap=int(self.account.overlap_s * 1000),
         )
@@ -82,7 +84,7 @@ class Events(Asked):
 
     def _named(self, items: list[Item], walk: Walk | None, cursor: Cursor, now: int) -> Page:
         """Keep the names, and begin where the owner wants it, by the cloud's clock."""
-        begun = walk or Walk.starting(now - int(self.account.backfill_s * 1000), now)
+        begun = walk or self._start(now)
         place: dict[str, Json] = {
             **{name: value for name, value in cursor.items() if name != "want"},
             "names": names_in(items),
@@ -90,6 +92,9 @@ class Events(Asked):
             "walk": begun.as_json(),
         }
         return Page(reading=Reading(()), cursor=place, more=True)
+
+    def _start(self, now: int) -> Walk:
+        return Walk.starting(now - int(self.account.backfill_s * 1000), now)
 
     def _strange(self, fresh: list[Item], cursor: Cursor, now: int) -> bool:
         """Say whether a record speaks of a trigger that the list may know by now."""
@@ -109,9 +114,9 @@ def _list(cursor: Cursor, name: str) -> list[str]:
     return [one for one in stored if isinstance(one, str)] if isinstance(stored, list) else []
 
 
-def _newest(items: list[Item]) -> int | None:
+def _newest(items: list[Item], now: int) -> int | None:
     read = [when for item in items if (when := moment(item.get("event_time"))) is not None]
-    return max((ms_of(when[0]) for when in read), default=None)
+    return max((shown_by(ms_of(when[0]), now) for when in read), default=None)
 
 
 def _says_more(place: Mapping[str, Json], cursor: Cursor) -> bool:

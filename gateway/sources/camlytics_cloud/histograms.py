@@ -59,7 +59,7 @@ class Histograms(Asked):
         items, repaired = self.items(answer)
         now = cloud_ms(answer)
         walk = Walk.read(cursor.get("walk"))
-        if walk is None:
+        if walk is None or walk.is_ahead(now, _OVERLAP_MS):
             begin = (now - _BEGIN_MS) // HOUR_MS * HOUR_MS
             return Page(reading=Reading(()), cursor={"walk": Walk.starting(begin, now).as_json()}, more=True)
         seen = cursor.get("seen")

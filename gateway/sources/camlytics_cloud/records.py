@@ -14,7 +14,7 @@ from gateway.errors import Unreadable
 from gateway.event import Device, Event, Json, Kind, ZoneRule, device_id, event_id
 from gateway.sources.camlytics_cloud.event_types import ALARMS, word_of
 from gateway.sources.camlytics_cloud.rules import Rules
-from gateway.sources.camlytics_cloud.values import moment, text, unknown_names, whole
+from gateway.sources.camlytics_cloud.values import moment, ms_of, text, unknown_names, whole
 
 SOURCE = "camlytics_cloud"
 FAMILY = "camlytics_cloud"
@@ -130,9 +130,12 @@ def _crossing(trigger: str, name: str | None, *, entering: bool) -> dict[str, Js
 
 def _identity(device: str, item: Mapping[str, Json], when: datetime) -> str:
     location, record = whole(item.get("location_id")), whole(item.get("record_id"))
+    order = ms_of(when) // 1000  # counts are found again by it
     if record is None:
-        return event_id(device, "whole", digest({name: item[name] for name in item if name != "id"}))
-    return event_id(device, "record", "" if location is None else location, record, when.date().isoformat())
+        whole_item = digest({name: item[name] for name in item if name != "id"})
+        return event_id(device, "whole", whole_item, order=order)
+    place = "" if location is None else location
+    return event_id(device, "record", place, record, when.date().isoformat(), order=order)
 
 
 def _personal(item: Mapping[str, Json], keep: frozenset[str]) -> dict[str, Json]:

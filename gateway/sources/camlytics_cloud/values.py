@@ -16,6 +16,7 @@ _OFFSET = re.compile(r"([+-])([0-9]{1,2}):?([0-9]{2})")
 _EXACT = 2**53
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 _MAX_NAMES = 20
+_YEARS = range(1970, 9_999)  # at the ends of the calendar nothing can be added to an instant
 
 
 def text(value: Json) -> str:
@@ -56,6 +57,8 @@ def moment(value: Json) -> tuple[datetime, bool] | None:
     try:
         read = datetime.fromisoformat(value.strip())
         offset = read.utcoffset()
+        if read.year not in _YEARS:
+            return None
         if offset is None:
             return read.replace(tzinfo=UTC), False
         return read.astimezone(UTC), bool(offset)
@@ -95,9 +98,12 @@ def shown(ms: int) -> str:
 def cloud_ms(answer: Answer) -> int:
     """Say what the cloud's own clock shows: how far its events go is told by it, and never by our clock."""
     try:
-        return ms_of(parsedate_to_datetime(answer.headers["date"]).astimezone(UTC))
+        said = parsedate_to_datetime(answer.headers["date"])
+        if said.year in _YEARS:
+            return ms_of(said.astimezone(UTC))
     except (KeyError, ValueError, TypeError, OverflowError):
-        return ms_of(answer.received_at)
+        pass
+    return ms_of(answer.received_at)
 
 
 def unknown_names(item: Mapping[str, Json], known: frozenset[str]) -> list[Json]:

@@ -15,6 +15,8 @@ _SEAM_MS = 1_000  # nobody says whether `since` and `until` include their own in
 _FIRST_SPAN_MS = 6 * 3_600_000
 _LONGEST_MS = 400 * 86_400_000
 _SMALLEST_LIMIT = 50
+_AHEAD_MS = 3_600_000
+_DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,10 @@ class Walk:
         """Give the walk as JSON values."""
         return asdict(self)
 
+    def is_ahead(self, now: int, overlap: int) -> bool:
+        """Say whether it begins where the cloud's clock has not come yet: it was begun by a wrong one."""
+        return self.since > now + overlap
+
     def reached(self, *, records: int, newest: int | None, now: int, overlap: int) -> tuple["Walk", bool]:
         """Say what follows a window that was read, and whether it follows at once."""
         end = now if self.until is None else self.until
@@ -70,6 +76,15 @@ class Walk:
 def may_be_cut(records: int) -> bool:
     """Say whether a page has a size that a limit would have: round to a person, or round to a machine."""
     return records >= _SMALLEST_LIMIT and (records % 50 == 0 or records & (records - 1) == 0)
+
+
+def shown_by(when: int, now: int) -> int:
+    """Say how far a record shows that the cloud has got; ``when`` it happened, by the camera's clock.
+
+    One that is ahead by minutes is from now. Of one that is further ahead nobody knows when it was, so it leads no
+    nearer than a day: what other cameras bring late is still found.
+    """
+    return min(when, now) if when <= now + _AHEAD_MS else now - _DAY_MS
 
 
 def _opened(walk: Walk, since: int, now: int) -> Walk:

@@ -7,7 +7,7 @@ from gateway.errors import Unreadable
 from gateway.event import Json
 from gateway.reading.json_body import read_json
 from gateway.source import Post, Reading, Reply
-from gateway.sources.face_terminal.alarms import alarm_event
+from gateway.sources.face_terminal.alarms import DESCRIPTION, alarm_event
 from gateway.sources.face_terminal.door_request import is_door_request, looks_like_door_request, refusal
 from gateway.sources.face_terminal.recognition import is_ours
 from gateway.sources.face_terminal.records import PERSONAL, access_event
@@ -34,7 +34,7 @@ class FaceTerminal:
     max_body_bytes = 2_000_000
 
     def __init__(self, keep_personal: frozenset[str] = frozenset(), *, keep_pictures: bool = False) -> None:
-        self._keep = keep_personal & PERSONAL.keys()
+        self._keep = keep_personal & {*PERSONAL, DESCRIPTION}
         self._keep_pictures = keep_pictures
 
     def recognises(self, post: Post) -> bool:
@@ -72,7 +72,7 @@ class FaceTerminal:
             raise Unreadable('the "data" of the push is missing or is not an object')
         extra = unknown_names(body.keys(), _WRAPPER)
         if number == 1:
-            event = alarm_event(post, data, repaired=repaired, extra=extra)
+            event = alarm_event(post, data, repaired=repaired, keep=self._keep, extra=extra)
         else:
             event = access_event(post, data, repaired=repaired, keep=self._keep, extra=extra)
         stated = data.get("alarm_photo" if number == 1 else "rgb_image")

@@ -20,6 +20,8 @@ from gateway.sources.face_terminal.values import (
     unknown_names,
 )
 
+# Free text about an alarm that has a user: it may name that user, so it is personal. What the alarm is stands in its code.
+DESCRIPTION = "description"
 _KNOWN = frozenset(
     {"trace_id", "description", "code", "user_id", "event_time", "status", "alarm_photo", "deviceSN"}
 )
@@ -27,7 +29,9 @@ _TEXT_MAX = 256
 _TRACE_MAX = 128
 
 
-def alarm_event(post: Post, data: dict[str, Json], *, repaired: bool, extra: list[Json]) -> Event:
+def alarm_event(
+    post: Post, data: dict[str, Json], *, repaired: bool, keep: frozenset[str], extra: list[Json]
+) -> Event:
     """Read the `data` of a type 1 push; ``extra`` are the unknown names beside it."""
     trace = text(data.get("trace_id"))
     if not trace:
@@ -46,14 +50,12 @@ def alarm_event(post: Post, data: dict[str, Json], *, repaired: bool, extra: lis
         "state": word(ALARM_STATES, status),
         "status": status,
         "trace_id": trace[:_TRACE_MAX],
-        "description": redact_text(text(data.get("description"))[:_TEXT_MAX]),
     }
     if is_picture(data.get("alarm_photo")):
         facts["picture"] = "present"
     extra = extra + unknown_names(data.keys(), _KNOWN)
     if extra:
         facts["extra_fields"] = extra
-    user_id = told(data.get("user_id"))[:_TEXT_MAX]
     return Event(
         id=event_id(sender.identity, "alarm", trace, status),
         revision=0,
@@ -64,5 +66,11 @@ def alarm_event(post: Post, data: dict[str, Json], *, repaired: bool, extra: lis
         zone_rule=ZoneRule.RECEIPT if ms is None else ZoneRule.UNIX,
         repaired=repaired,
         data=facts,
-        personal={"user_id": user_id} if user_id else {},
+        personal=_personal(data, keep),
     )
+
+
+def _personal(data: dict[str, Json], keep: frozenset[str]) -> dict[str, Json]:
+    words = told(data.get("description"))[:_TEXT_MAX] if DESCRIPTION in keep else ""
+    stated = {"user_id": told(data.get("user_id"))[:_TEXT_MAX], DESCRIPTION: redact_text(words)}
+    return {name: value for name, value in stated.items() if value}

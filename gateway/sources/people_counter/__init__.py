@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 
 from gateway.errors import Unreadable
-from gateway.event import Event, Json, Kind, ZoneRule, event_id
+from gateway.event import SUM_BITS, Event, Json, Kind, ZoneRule, event_id
 from gateway.reading import xml_body
 from gateway.source import Notice, Post, Reading, Reply
 from gateway.sources.people_counter.clock import Clock, instant
@@ -26,7 +26,6 @@ _FIRST_TAG = re.compile(
 )
 _LOOK_BYTES = 2048
 
-_SUM_BITS = 20
 _CLOCK_SET_S = (
     1_420_070_400  # the year 2015: a window from before it can only come from a clock that was never set
 )
@@ -123,7 +122,7 @@ class PeopleCounter:
         key = (counted.object_id, counted.object_type, counted.name, start_s, window.end_s)
         return Event(
             id=event_id(header.device.id, "count", *key, order=start_s),
-            revision=((sent_s or 0) << _SUM_BITS) + min(window.people, (1 << _SUM_BITS) - 1),
+            revision=((sent_s or 0) << SUM_BITS) + min(window.people, (1 << SUM_BITS) - 1),
             kind=Kind.COUNT,
             device=header.device,
             time=instant(start_s),

@@ -231,3 +231,16 @@ def test_rules_by_id_and_by_name_count_the_same():
         for asker in (by_id, by_name)
     ]
     assert counted[0] == counted[1]
+
+
+def test_a_walk_begun_by_a_wrong_date_begins_again():
+    """One answer with a Date far ahead, at the first contact, costs nothing: the right one begins anew."""
+    hands = Hands()
+    stand_in = cloud(hands)
+    hands.at += 6 * 3600
+    asker = events(hands, stand_in)
+    empty = json.dumps({"code": 0, "result": []}).encode()
+    asker.take(200, {"date": "Thu, 01 Jan 2099 00:00:00 GMT"}, empty)
+    assert asker.cursor["walk"]["since"] > hands.at * 1000
+    asker.round()
+    assert owed(stand_in) == asker.sums()

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sources.camlytics_cloud.walking import Walk, may_be_cut
+from gateway.sources.camlytics_cloud.walking import Walk, may_be_cut, shown_by
 
 _NOW = 1_777_000_000_000
 _HOUR = 3_600_000
@@ -66,3 +66,17 @@ def test_round_numbers_look_like_a_limit():
     """A limit is a number that a person or a machine finds round; small numbers are just few events."""
     assert [True, True, True, True] == [may_be_cut(number) for number in (50, 100, 1000, 1024)]
     assert not any(may_be_cut(number) for number in (0, 10, 49, 51, 99, 101, 1023))
+
+
+def test_a_record_of_the_far_future_leads_no_nearer_than_a_day():
+    """Of a camera whose clock is wrong by hours nobody knows when it was: what comes late is still asked for."""
+    assert [_NOW - 5, _NOW, _NOW - 24 * _HOUR] == [
+        shown_by(when, _NOW) for when in (_NOW - 5, _NOW + _HOUR, _NOW + 10_000 * _HOUR)
+    ]
+
+
+def test_a_walk_that_a_wrong_clock_has_begun_is_known_by_it():
+    """A place where the cloud's clock has not come yet is ahead; one within the overlap is not."""
+    walk = Walk.starting(_NOW + 30 * _HOUR, _NOW + 40 * _HOUR)
+    assert walk.is_ahead(_NOW, 600_000)
+    assert not walk.is_ahead(walk.since - 1_000, 600_000)

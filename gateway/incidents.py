@@ -6,7 +6,6 @@ gateway says so in an event of its own, which is the same event after a crash.
 """
 
 import json
-import sqlite3
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from gateway.event import Json, Kind
 from gateway.faults import ACTIONS, Faults
 from gateway.intake import Intake
 from gateway.outbox import Entry, Flag, LogReader, Outbox, milliseconds, rfc3339
-from gateway.outbox.reading import looking
+from gateway.outbox.reading import alarms_of, looking
 from gateway.sources.camio.counters import COUNTERS
 from gateway.sources.camio.envelope import FAMILY
 from gateway.sources.camio.incidents import ended_by_quiet
@@ -33,11 +32,6 @@ _READ = 1_000
 _MOST = 5_000  # cameras times counters
 _AGAIN_S = 30.0
 _OURS = f"{FAMILY}-"
-# Ids begin with the device, so the index of the ids finds what is Camio's; "." is the character behind "-".
-_ALARMS = (
-    "SELECT seq, id, revision, kind, device, device_seq, time, received, flags, body, personal FROM events"
-    " WHERE id >= 'camio-' AND id < 'camio.' AND kind = 'alarm' AND seq <= ? ORDER BY seq"
-)
 Order = tuple[int, bool, str]
 
 
@@ -86,7 +80,7 @@ class Incidents:
 
     def _kept(self, head: int) -> list[Entry]:
         with looking(self._outbox.settings.directory) as conn:
-            return _alarms(conn, head)
+            return alarms_of(conn, FAMILY, head)
 
     async def _follow(self, reader: LogReader, place: int) -> int:
         while place < (head := self._outbox.head):
@@ -178,10 +172,6 @@ class Incidents:
     async def _sleep(self, seconds: float, scope: anyio.CancelScope) -> None:
         await clock.sleep(seconds)
         scope.cancel()
-
-
-def _alarms(conn: sqlite3.Connection, head: int) -> list[Entry]:
-    return [Entry(*row) for row in conn.execute(_ALARMS, (head,))]
 
 
 def _ms(value: Json, fallback: int) -> int:

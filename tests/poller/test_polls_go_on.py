@@ -1,0 +1,104 @@
+"""What one page or one far end can do: it holds up nothing behind it, loses nothing unsaid, and fills nothing."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from camlytics_site import LISBON, HandClock, poll, polled
+from keeping import count, counter, rows
+from scripted_polls import Scripted
+
+from gateway.simulate.camlytics import Camlytics, Pc, Says
+from gateway.source import Aside, Page, Reading
+from gateway.sources.camlytics.walltime import ms_of
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def server():
+    with Camlytics(Pc(HandClock(0.0), rate=0)) as listening:
+        listening.always = Says(body=b"[]", content_type="application/json")
+        yield listening
+
+
+def _gives(page):
+    """Give a page once, and then nothing new."""
+    return lambda _answer, cursor: (
+        page if not cursor else Page(reading=Reading(()), cursor=cursor, save=False)
+    )
+
+
+def _moved(directory):
+    return bool(rows(directory, "SELECT 1 FROM polls"))
+
+
+async def test_an_event_on_which_the_gateway_fails_becomes_a_letter(tmp_path, server, monkeypatch):
+    """A bug with one event of a page costs that event: the others are kept, and the place moves on."""
+    events = tuple(count(minute) for minute in range(3))
+    async with polled(tmp_path) as site:
+        keep = site.poller._intake.keep
+
+        async def failing(given, *args, **how):
+            if any(event.id == events[1].id for event in given):
+                raise ZeroDivisionError
+            return await keep(given, *args, **how)
+
+        monkeypatch.setattr(site.poller._intake, "keep", failing)
+        await site.put(Scripted(server.url, reads=_gives(Page(reading=Reading(events), cursor={"at": 1}))))
+        await site.until(lambda: _moved(tmp_path), "the place does not move")
+        assert [events[0].id, events[2].id] == [event["id"] for event in site.events()]
+        assert [("the gateway failed on it (ZeroDivisionError)",)] == rows(
+            tmp_path, "SELECT reason FROM letters"
+        )
+        assert "records_unreadable" in site.codes()
+
+
+async def test_all_records_that_could_not_be_read_are_in_letters(tmp_path, server):
+    """Hundreds of broken records of one answer are few letters, and none of them is missing there."""
+    asides = [
+        Aside(reason="odd", body=json.dumps({"event_id": at, "x": "y" * 200}).encode()) for at in range(400)
+    ]
+    page = Page(reading=Reading(()), cursor={"at": 400}, aside=asides)
+    async with polled(tmp_path) as site:
+        await site.put(Scripted(server.url, reads=_gives(page)))
+        await site.until(lambda: _moved(tmp_path), "the place does not move")
+    letters = [json.loads(body) for (body,) in rows(tmp_path, "SELECT body FROM letters ORDER BY number")]
+    assert list(range(400)) == [one["event_id"] for letter in letters for one in letter]
+    assert 2 <= len(letters) <= 5
+
+
+async def test_a_system_cannot_invent_devices_without_end(tmp_path, server, monkeypatch):
+    """Beyond the bound a new device is a letter and a fault; what known devices say is kept as before."""
+    monkeypatch.setattr("gateway.intake.MOST_OF_A_SOURCE", 3)
+    events = tuple(count(at, device=counter(f"counter-{at}")) for at in range(5))
+    page = Page(reading=Reading((*events, count(9, device=counter("counter-1")))), cursor={"at": 1})
+    async with polled(tmp_path) as site:
+        await site.put(Scripted(server.url, reads=_gives(page)))
+        await site.until(lambda: _moved(tmp_path), "the place does not move")
+        assert 4 == len(site.events())
+        assert "records_unreadable" in site.codes()
+    source = events[0].device.source
+    assert [(3,)] == rows(tmp_path, "SELECT count(*) FROM devices WHERE source = ?", source)
+
+
+async def test_a_poll_after_webhooks_begins_where_they_ended(tmp_path):
+    """What the webhooks of a PC have counted, sums to the end of their hour, is not read and counted again."""
+    morning = datetime(2026, 6, 17, 10, 0, tzinfo=UTC)
+    pc = Pc(
+        HandClock(morning.timestamp()), name="hall", rate=8.0, start=morning.timestamp() - 1800, zone=LISBON
+    )
+    channel = replace(counter("camlytics-hall-c1"), source="camlytics")
+    until = datetime(2026, 6, 17, 9, 45, tzinfo=UTC)
+    hourly = replace(count(0, device=channel), time=until.replace(minute=30), end=until)
+    hourly = replace(hourly, id=f"{channel.id}:{ms_of(hourly.time) // 1000}:sums")
+    with Camlytics(pc) as server:
+        async with polled(tmp_path) as site:
+            await site.outbox.append([hourly], morning)
+            await site.put(poll(server))
+            await site.until(lambda: pc.stored and pc.unread == 0, "not everything of the PC is read")
+            await site.until(lambda: len(site.events()) > 1, "nothing is kept")
+            times = [event["time_ms"] for event in site.events()[1:]]
+    assert ms_of(until) < min(times)
+    assert min(times) < ms_of(until) + 300_000
