@@ -39,7 +39,7 @@ types: $(VENV)/ready
 	$(BIN)/mypy
 
 tests: $(VENV)/ready
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 # The layers that behave differently on another Python: sockets, loop, shutdown, SQLite.
 tests-other: $(VENV)/ready
@@ -47,7 +47,7 @@ ifeq ($(OTHER),)
 	@echo "No second supported Python was found: the network tests ran on $(PYTHON) only."
 else
 	$(MAKE) VENV=.venv-other PYTHON=$(OTHER) .venv-other/ready
-	.venv-other/bin/python -m pytest -n 2 --dist worksteal -m "not slow" tests/http tests/sinks tests/outbox tests/system
+	.venv-other/bin/python -m pytest -n 3 --dist worksteal -m "not slow" tests/http tests/sinks tests/outbox tests/system
 endif
 
 bench: $(VENV)/ready debian  ## measure, in ratios; about 25 minutes

@@ -17,5 +17,12 @@ def anyio_backend():
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with the long ones, so that the others fill the time beside them."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Spread the long ones evenly, so that each worker begins with some and the others fill the time beside them."""
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    quick = [item for item in items if not item.get_closest_marker("slow")]
+    share = -(-len(quick) // max(len(slow), 1))
+    items[:] = [
+        item
+        for place in range(max(len(slow), 1))
+        for item in slow[place : place + 1] + quick[place * share :][:share]
+    ]

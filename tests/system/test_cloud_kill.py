@@ -116,7 +116,11 @@ def _owed(cloud: Cloud, until: float) -> dict[str, int]:
 def _counted(store: Path, until: float) -> dict[str, int]:
     """Give the tallies, less what came after that moment."""
     with closing(sqlite3.connect(store)) as conn:
-        counted = dict(conn.execute("SELECT measure, sum(amount) FROM tallies GROUP BY measure"))
+        counted = dict(
+            conn.execute(
+                "SELECT measure, sum(amount) FROM tallies WHERE device NOT LIKE 'zone-%' GROUP BY measure"
+            )
+        )
         after = conn.execute(
             "SELECT json_extract(body, '$.data.enters'), json_extract(body, '$.data.exits') FROM events"
             " WHERE kind = 'count' AND time > ?",
