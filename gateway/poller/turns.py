@@ -31,7 +31,10 @@ class Turns:
         if key is None:
             yield 0
             return
-        known = self._keys.setdefault(key, _Key(self._outbox, key))
+        known = self._keys.get(key)
+        if known is None:
+            known = self._keys[key] = _Key(self._outbox, key)
+            known.rest(spacing_s)  # nobody knows when the life before this one asked last
         async with known.lock:
             while (wait_s := known.free_at - clock.steady()) > 0:
                 await clock.sleep(wait_s)
@@ -39,7 +42,7 @@ class Turns:
             try:
                 yield nonce
             finally:  # an answer that took long has not let the other side rest either
-                known.free_at = clock.steady() + spacing_s + (_SLACK_S if spacing_s else 0)
+                known.rest(spacing_s)
 
 
 class _Key:
@@ -51,6 +54,10 @@ class _Key:
         self._name = f"nonce.{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}"
         self._next = 0
         self._reserved = 0  # numbers below are ours to use
+
+    def rest(self, spacing_s: float) -> None:
+        """Let nobody ask for so long."""
+        self.free_at = clock.steady() + spacing_s + (_SLACK_S if spacing_s else 0)
 
     async def nonce(self) -> int:
         if self._next >= self._reserved:

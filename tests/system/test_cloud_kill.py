@@ -43,13 +43,15 @@ class Times:
         with file.open("r+b") as opened:
             self._shared = mmap.mmap(opened.fileno(), 8)
         self._origin = time.monotonic()
+        self._now = _NOON
         self.wrong_s = 0.0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def now(self) -> float:
-        return _NOON + (time.monotonic() - self._origin) * _SPEED
+        """Give the time as both have it: on a busy machine they would drift apart between two ticks."""
+        return self._now
 
     def end(self) -> None:
         self._over.set()
@@ -57,7 +59,8 @@ class Times:
 
     def _run(self) -> None:
         while not self._over.wait(0.002):
-            self._shared[:8] = struct.pack("d", self.now() + self.wrong_s)
+            self._now = _NOON + (time.monotonic() - self._origin) * _SPEED
+            self._shared[:8] = struct.pack("d", self._now + self.wrong_s)
 
 
 def test_killed_while_polling(tmp_path):
