@@ -278,6 +278,7 @@ def test_the_table_is_sound():
 
 
 @pytest.mark.parametrize("clouds", [True], indirect=True)
+@pytest.mark.slow
 def test_by_default_nothing_personal_is_anywhere(tmp_path, ends, clouds):
     """With the default configuration no canary, out of readable or broken bodies, is on disk, on a wire or on a screen."""
     sections, servers = clouds
@@ -307,6 +308,7 @@ LISTED = ("user_id", "name", "mask")
 
 
 @pytest.mark.parametrize("clouds", [False], indirect=True)
+@pytest.mark.slow
 def test_the_opt_in_shows_what_was_listed_and_nothing_else(tmp_path, ends, clouds):
     """One sink that lists three fields gets these; the other sink, the log and the letters have none of them."""
     sections, servers = clouds

@@ -141,6 +141,7 @@ def test_a_site_without_any_time_server_works_and_is_told_once(box):
     assert [True, False] == ["clock_unsynced" in event for event in messages(box, "home")]
 
 
+@pytest.mark.slow
 def test_silence_and_return_reach_the_far_ends(box):
     """A counter that falls silent and comes back: one event each at both far ends, and a word in `gateway devices`."""
     box.clock.set(TRUE, synced=True)

@@ -8,6 +8,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from site_under_test import Daemon, free_port
 
 from gateway.simulate.camlytics_cloud import Cloud, Gate, World
@@ -63,6 +64,7 @@ class Times:
             self._shared[:8] = struct.pack("d", self._now + self.wrong_s)
 
 
+@pytest.mark.slow
 def test_killed_while_polling(tmp_path):
     """Killed three times, with a clock that is days off in between, the tallies are those of the people."""
     for name, text in (("key", "the-public-key"), ("secret", "the-secret-key")):

@@ -95,6 +95,7 @@ def balanced(out: str) -> list[int]:
     return [int(line[1]) for line in lines]
 
 
+@pytest.mark.slow
 def test_it_ends_by_itself_with_both_brokers(demo):
     """With mosquitto and with iotcore, a short demo with both outages exits 0, balanced, and leaves nothing."""
     both = [

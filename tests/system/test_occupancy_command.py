@@ -71,6 +71,7 @@ def hall(daemon):
     return zones(daemon)["zone-hall"]
 
 
+@pytest.mark.slow
 def test_a_zone_over_its_life(daemon):
     """People are counted, set and shown; after kill -9 and a reload everything is as before, and a door is missed."""
     daemon.start()

@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.slow
 async def test_stopping_under_load_loses_and_doubles_nothing(site, how):
     """Five stops under load: exit status 0, nothing missing, nothing twice."""
     ledger = Ledger()
