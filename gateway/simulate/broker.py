@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from gateway.errors import GatewayError
+from gateway.simulate.ports import free_port
 
 _GUARD = Path(__file__).with_name("guard.py")
 _SYSTEM_PATHS = "/usr/sbin:/usr/local/sbin"  # where Debian puts it, and where no user's PATH looks
@@ -80,7 +81,7 @@ class Broker:
             )
         self.program = "mosquitto" if self._mosquitto else "iotcore"
         self.version: Literal["5", "3.1.1"] = "5" if self._mosquitto else "3.1.1"  # the one that clients use
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self.log = self._directory / f"{self.program}.log"
         self._guard: subprocess.Popen[bytes] | None = None
         self._pid = 0
@@ -167,10 +168,3 @@ class Broker:
 def find_mosquitto() -> str | None:
     """Tell where mosquitto is installed."""
     return shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:{_SYSTEM_PATHS}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gateway.simulate.broker import Broker
 from gateway.simulate.ledger import Ledger, Verdict, compare
+from gateway.simulate.ports import free_port
 from gateway.simulate.receiver import Receiver
 from gateway.simulate.subscriber import Subscriber
 
@@ -52,12 +53,6 @@ timeout_s = 5
 {cloud}
 {more}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Daemon:

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import suppress
 
+from gateway.simulate.ports import free_port
+
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 _BUFFER = 1 << 20
@@ -28,7 +30,7 @@ class Listening:
         started: Future[int] = Future()
         self._thread = threading.Thread(
             target=self._loop.run_until_complete,
-            args=(self._run(host, port, context, started),),
+            args=(self._run(host, port or free_port(host), context, started),),
             name="receiver",
             daemon=True,
         )
