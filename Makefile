@@ -7,7 +7,7 @@ OTHER := $(shell $(PYTHON) packaging/other_python.py)
 DEBIAN := mosquitto gcc libc6-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test debian lint types tests tests-other bench lock clean
+.PHONY: help demo test debian lint types tests tests-other soak bench lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ else
 	$(MAKE) VENV=.venv-other PYTHON=$(OTHER) .venv-other/ready
 	.venv-other/bin/python -m pytest -n 3 --dist worksteal -m "not slow" tests/http tests/sinks tests/outbox tests/system
 endif
+
+soak: $(VENV)/ready debian  ## every experiment of tests/chaos in its long form, under two hours; ends with one table
+	$(BIN)/python -m pytest tests/chaos --soak --soak-table soak-table.md -n 2 --timeout 7200
 
 bench: $(VENV)/ready debian  ## measure, in ratios; about 25 minutes
 	$(BIN)/python bench/run.py

@@ -1,6 +1,7 @@
 """What every test may ask for."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,14 @@ import pytest
 # tables would be folded as on an 80 column screen.
 if "COLUMNS" not in os.environ:
     os.unsetenv("COLUMNS")
+
+
+def pytest_addoption(parser):
+    """The experiments of tests/chaos have a long form."""
+    parser.addoption(
+        "--soak", action="store_true", help="do the experiments of tests/chaos in their long form"
+    )
+    parser.addoption("--soak-table", type=Path, help="write the table of the experiments to this file")
 
 
 @pytest.fixture
