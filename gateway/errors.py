@@ -1,5 +1,7 @@
 """Every error of the gateway; the class says what happens next, its docstring is the default message."""
 
+DISK_ADVICE = "Check the disk: `df -h`, `dmesg`. A memory card that turned read-only is worn out: replace it."
+
 
 class GatewayError(Exception):
     """The gateway cannot do this."""

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from gateway.outbox.positions import Moves, Position, all_names, load
+from gateway.outbox.positions import Moves, Position, all_names, look
 
 EARLIER = ""
 
@@ -94,7 +94,7 @@ def expire(conn: sqlite3.Connection) -> None:
 def reconstruct(conn: sqlite3.Connection) -> None:
     """Open the accounts of a store that had none per device: each begins with what waits and its letters."""
     for name in all_names(conn):
-        position = load(conn, name)
+        position = look(conn, name)
         if position is not None:
             reconcile(conn, position, whole=False)
 

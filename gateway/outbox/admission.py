@@ -69,7 +69,7 @@ class Admission:
     def lobby(self) -> Lobby:
         """Say how it stands; asked after each commit, and mostly nothing has changed."""
         if self._shown is None:
-            said = self.decided
+            said = self.refresh()  # a transaction that failed must not show here
             self._shown = Lobby(
                 devices=len(said.waiting),
                 events=sum(waits.events for waits in said.waiting.values()),

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Final
 
 from gateway import clock
 from gateway.event import Event, Json, Kind, ZoneRule, event_id
@@ -22,10 +23,15 @@ from gateway.outbox.nameless import body_without_person, data_without_person
 from gateway.outbox.occupancy import Occupancy, Told
 from gateway.outbox.recent import Pace, Recent
 from gateway.outbox.settings import Settings
+from gateway.outbox.sums import checked, of_event
 from gateway.outbox.tallying import Newest, Tallying
 
 _MAX_TIES = 16  # different statements with one number; what a broken device sends beyond counts as repeated
 _MOST_IMPOSSIBLE = 50  # as many as a person is told of
+# Columns of an entry.
+_REVISION: Final = 2
+_FLAGS: Final = 8
+_BODY: Final = 9
 _OUT_OF_TALLY = Flag.SUPERSEDED | Flag.UNTALLIED
 
 
@@ -77,13 +83,15 @@ class Appender:
         newest: Newest | None = self._conn.execute(statements.NEWEST_OF_ID, (draft.id,)).fetchone()
         revision = draft.revision
         if newest is not None:
-            if newest[1] & Flag.ERASED:  # who was in it stays out of it, also when the device sends it again
+            newest = checked(newest)
+            if newest[_FLAGS] & Flag.ERASED:
+                # Who was in it stays out of it, also when the device sends it again.
                 draft = _nameless(draft)
                 flags |= Flag.ERASED
-                if revision <= newest[0]:
+                if revision <= newest[_REVISION]:
                     page.duplicates += 1
                     return 0
-            free = self._free_number(draft, newest[0])
+            free = self._free_number(draft, newest)
             if free is None:
                 page.duplicates += 1
                 return 0
@@ -105,7 +113,7 @@ class Appender:
             self._tallying.add(draft, self.head, newest, pace)
         return 1
 
-    def _free_number(self, draft: Draft, newest: int) -> int | None:
+    def _free_number(self, draft: Draft, newest: Newest) -> int | None:
         """Find the number for a statement about a known fact; None when it is already in the log.
 
         Upwards lie the statements that came with the same number, in the order of arrival. Where they
@@ -114,23 +122,27 @@ class Appender:
         may change: they are no part of what is stated.
         """
         stated = draft.revision
-        if stated > newest:
+        if stated > newest[_REVISION]:
             return stated
         for number in range(stated, stated + _MAX_TIES):
-            known = self._conn.execute(statements.ONE_REVISION, (draft.id, number)).fetchone()
+            known = newest if number == newest[_REVISION] else self._statement(draft.id, number)
             if known is None:
                 return number
-            if same_statement(draft.body, known[0]):
+            if same_statement(draft.body, known[_BODY]):
                 return None
-            if number > stated and not known[2] & Flag.TIED:
+            if number > stated and not known[_FLAGS] & Flag.TIED:
                 break
         for number in range(stated - 1, max(stated - _MAX_TIES, -1), -1):
-            known = self._conn.execute(statements.ONE_REVISION, (draft.id, number)).fetchone()
+            known = self._statement(draft.id, number)
             if known is None:
                 return number
-            if same_statement(draft.body, known[0]):
+            if same_statement(draft.body, known[_BODY]):
                 return None
         return None
+
+    def _statement(self, name: str, revision: int) -> Newest | None:
+        row = self._conn.execute(statements.ONE_REVISION, (name, revision)).fetchone()
+        return None if row is None else checked(row)
 
     def _insert(self, draft: Draft, page: Page, revision: int, flags: int) -> None:
         row = (
@@ -146,7 +158,7 @@ class Appender:
             draft.body,
             draft.personal,
         )
-        self._conn.execute(statements.INSERT_EVENT, row)
+        self._conn.execute(statements.INSERT_EVENT, (*row, of_event(*row)))
         self._entries.append(Entry(*row))
 
     def set_occupancy(self, zone: str, people: int | None) -> Mapping[str, Json]:
@@ -203,10 +215,10 @@ def _standing(draft: Draft, page: Page, revision: int, newest: Newest | None) ->
     if newest is None:
         pruned = draft.time <= page.pruned and draft.kind != "heartbeat"
         return Flag.UNTALLIED if pruned else 0
-    if newest[0] > revision:
+    if newest[_REVISION] > revision:
         return Flag.SUPERSEDED
     # Without the newest that counted nobody knows what would have to be taken back.
-    return Flag.UNTALLIED if newest[1] & _OUT_OF_TALLY else 0
+    return Flag.UNTALLIED if newest[_FLAGS] & _OUT_OF_TALLY else 0
 
 
 def _nameless(draft: Draft) -> Draft:

@@ -9,11 +9,15 @@ from pathlib import Path
 from gateway.errors import StoreUnavailable
 
 FILE_NAME = "gateway.db"
-PAGE_BYTES = 4096
+# Of a new store; one that is there keeps its own. A commit touches a few rows here and there, and writes whole pages.
+PAGE_BYTES = 1024
 # With a busy writer of our own there is nobody to wait for; a person's sqlite3 shell may hold a lock for a moment.
 _BUSY_TIMEOUT_MS = 5_000
 # Beyond this the WAL file is cut back after a checkpoint.
 _WAL_LIMIT_BYTES = 16 * 1024 * 1024
+# So much is gathered in the WAL before it is folded back.
+_CHECKPOINT_BYTES = 4 * 1024 * 1024
+_LEAST_BYTES = 256 * 1024
 
 
 def open_writer(path: Path, *, max_bytes: int) -> sqlite3.Connection:
@@ -33,13 +37,16 @@ def open_writer(path: Path, *, max_bytes: int) -> sqlite3.Connection:
 
 def _set_up(conn: sqlite3.Connection, directory: Path, max_bytes: int) -> None:
     conn.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+    conn.execute(f"PRAGMA page_size={PAGE_BYTES}")
     conn.execute("PRAGMA journal_mode=WAL")
     conn.execute("PRAGMA synchronous=FULL")
-    conn.execute("PRAGMA secure_delete=ON")  # what is removed is written over
+    conn.execute("PRAGMA secure_delete=ON")  # what is removed is written over; `removal.py` has the exception
     conn.execute("PRAGMA mmap_size=0")  # a write through a mapping could not be accounted for
     conn.execute("PRAGMA temp_store=MEMORY")
     conn.execute(f"PRAGMA journal_size_limit={_WAL_LIMIT_BYTES}")
-    conn.execute(f"PRAGMA max_page_count={max(max_bytes // PAGE_BYTES, 64)}")
+    page_bytes = conn.execute("PRAGMA page_size").fetchone()[0]
+    conn.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_BYTES // page_bytes}")
+    conn.execute(f"PRAGMA max_page_count={max(max_bytes // page_bytes, _LEAST_BYTES // page_bytes)}")
     mode = conn.execute("PRAGMA journal_mode").fetchone()[0]
     synchronous = conn.execute("PRAGMA synchronous").fetchone()[0]
     if (mode, synchronous) != ("wal", 2):

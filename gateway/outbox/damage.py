@@ -6,12 +6,17 @@ read (`salvage.py`). The mark makes sure of that, because a quick look may not f
 
 import contextlib
 import os
+import re
 import sqlite3
 from pathlib import Path
 
-from gateway.errors import StoreUnavailable
+from gateway.errors import DISK_ADVICE, StoreUnavailable
 
 MARK = "gateway.damaged"
+
+
+# What was told around the reason; it is told again with other words around it.
+_AROUND = re.compile(r"The (?:store's file is damaged|log cannot be read) \((.*)\)[;:] [^()]*", re.DOTALL)
 
 
 class StoreDamaged(StoreUnavailable):
@@ -30,16 +35,36 @@ _BAD_SECTOR = {
 
 
 def is_damage(error: BaseException) -> bool:
-    """Say whether SQLite found the file itself wrong."""
-    code = getattr(error, "sqlite_errorcode", 0) or 0
-    return code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+    """Say whether the file itself was found wrong, by SQLite or by Python: no text where text was written."""
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    return _is_undecodable(error) or code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def _is_undecodable(error: BaseException) -> bool:
+    """Say whether Python could not read a text that SQLite gave it; such an error of its own has no code."""
+    python = isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode")
+    return isinstance(error, UnicodeDecodeError) or (python and "not decode" in str(error))
 
 
 def is_unreadable(error: BaseException) -> bool:
-    """Say whether a part of the file cannot be had: damaged, on a bad sector, or no text where text was."""
-    code = getattr(error, "sqlite_errorcode", None)
-    undecodable = code is None and isinstance(error, sqlite3.OperationalError | UnicodeDecodeError)
-    return is_damage(error) or undecodable or code in _BAD_SECTOR
+    """Say whether a part of the file cannot be had: damaged, or on a bad sector."""
+    return is_damage(error) or getattr(error, "sqlite_errorcode", None) in _BAD_SECTOR
+
+
+def bare(reason: str) -> str:
+    """Give the reason without the sentence around it."""
+    around = _AROUND.fullmatch(reason)
+    return around[1] if around else reason
+
+
+def advice(directory: Path) -> str:
+    """Say what to do about a store that cannot be opened: whose files they are, or what became of the disk."""
+    while not directory.exists() and directory != directory.parent:
+        directory = directory.parent
+    with contextlib.suppress(OSError):
+        if os.statvfs(directory).f_flag & os.ST_RDONLY:
+            return f"Its file system takes no writes. {DISK_ADVICE}"
+    return f"Check store.path and the owner of the files. {DISK_ADVICE}"
 
 
 def mark(directory: Path, reason: str) -> None:
@@ -48,7 +73,7 @@ def mark(directory: Path, reason: str) -> None:
     with contextlib.suppress(OSError):
         handle = os.open(directory / MARK, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
         try:
-            os.write(handle, reason.encode("utf-8", "replace"))
+            os.write(handle, bare(reason).encode("utf-8", "replace"))
             os.fsync(handle)
         finally:
             os.close(handle)

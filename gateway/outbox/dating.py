@@ -26,8 +26,9 @@ class Dating(NamedTuple):
 def dated(event: Event, time: int, sent: int | None, received: int, *, judged: bool) -> Dating:
     """Judge the instants (ms) of an event, if they can be ``judged``.
 
-    A window that is said to lie far ahead gets an id of its own: what comes when it really begins is another fact
-    then, whatever was said in advance. A transmission that lies ahead makes nothing newer: the revision is what
+    A window whose date cannot be gets an id of its own: what comes when it really begins is another fact then,
+    whatever was said in advance. Such an id has no start where `windows.py` looks for it, and is not found there:
+    it stands in no sum. A transmission that lies ahead makes nothing newer: the revision is what
     it is without one.
     """
     misdated = judged and not received - _BACK_MS <= time <= received + _AHEAD_MS

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from json.encoder import encode_basestring as quoted
-from typing import Final
+from typing import Any, Final
 
 from gateway import clock
 from gateway.errors import Unreadable
 from gateway.event import Device, Event, Json, Kind, ZoneRule, tallies
 from gateway.outbox.coverage import Covered, covered
+from gateway.outbox.damage import StoreDamaged
 from gateway.outbox.dating import dated
 from gateway.outbox.persons import FORGOTTEN
 
@@ -250,7 +251,7 @@ class Earlier:
 
 def earlier(kind: str, body: str) -> Earlier:
     """Read what an entry of the log had added to its day, and where."""
-    fields = json.loads(body)
+    fields = _kept(body)
     data = fields["data"]
     instants = (fields.get(name) for name in ("end", "sent_at"))
     end, sent = (milliseconds(datetime.fromisoformat(text)) if text else None for text in instants)
@@ -267,8 +268,18 @@ def same_statement(one: str, other: str) -> bool:
     return one == other or _stated(one) == _stated(other)
 
 
+def _kept(body: str) -> dict[str, Any]:
+    """Read back what the log keeps; anything else than what was written is damage of the file."""
+    try:
+        fields = json.loads(body)
+        fields["data"].keys()
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StoreDamaged(f"an entry of the log cannot be read ({error})") from error
+    return dict(fields)
+
+
 def _stated(body: str) -> dict[str, Json]:
-    body_fields = json.loads(body)
+    body_fields = _kept(body)
     for name in ("picture", "picture_sha256"):  # what became of it here is no word of the device
         body_fields["data"].pop(name, None)
     return {name: value for name, value in body_fields.items() if name not in ("sent_at", "repaired")}

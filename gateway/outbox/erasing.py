@@ -14,6 +14,8 @@ from gateway.event import Json
 from gateway.outbox import persons, pictures, positions, reading
 from gateway.outbox.entry import Flag, dumps
 from gateway.outbox.nameless import body_without_person, data_without_person
+from gateway.outbox.slots import IS_FACT
+from gateway.outbox.sums import CHECKED_COLUMNS, checked, of_event, with_flag
 
 # What is measured of a person, or said about many: nobody is found by it.
 _NO_NAME = frozenset({
@@ -192,13 +194,15 @@ def _pictures(conn: sqlite3.Connection, person: Person) -> list[str]:
 
 
 def _strip(conn: sqlite3.Connection, seq: int, name: str, device: str) -> None:
-    row = conn.execute("SELECT body FROM events WHERE seq = ?", (seq,)).fetchone()
+    row = conn.execute(f"SELECT {CHECKED_COLUMNS} FROM events WHERE seq = ?", (seq,)).fetchone()
     if row is None:
         return  # retention was faster
-    body = body_without_person(row[0])
-    conn.execute("UPDATE events SET personal = NULL, body = ? WHERE seq = ?", (body, seq))
-    conn.execute("UPDATE events SET flags = flags | ? WHERE id = ?", (Flag.ERASED, name))
-    before, after = (dumps(json.loads(text)["data"]) for text in (row[0], body))
+    was = checked(row)[9]  # a new sum must not vouch for what is damaged
+    body = body_without_person(was)
+    crc = None if row[11] is None else of_event(*(*row[:9], body, None))
+    conn.execute("UPDATE events SET personal = NULL, body = ?, crc = ? WHERE seq = ?", (body, crc, seq))
+    conn.execute(f"UPDATE events SET {with_flag('?2')} WHERE {IS_FACT}", (name, Flag.ERASED))
+    before, after = (dumps(json.loads(text)["data"]) for text in (was, body))
     conn.execute(
         "UPDATE devices SET newest_data = ? WHERE id = ? AND newest_data = ?", (after, device, before)
     )

@@ -5,7 +5,7 @@ The log is walked from both ends of what has not been read, then from its middle
 
 import heapq
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from gateway.outbox import statements
@@ -17,8 +17,9 @@ _PROBES = 20_000  # reads that fail at once; a page has some ten rows, so this i
 _MOST_ASTRAY = 10_000
 _FAR = 1_000_000  # no retention leaves such a gap between two rows beside a damaged page
 _LAST = 2**53
-_UP = f"SELECT {statements.ENTRY_COLUMNS} FROM events WHERE seq > ? ORDER BY seq"
-_DOWN = f"SELECT {statements.ENTRY_COLUMNS} FROM events WHERE seq < ? ORDER BY seq DESC"
+_CRC_AT = 11  # the columns before it every version has had
+_UP = f"SELECT {statements.ENTRY_COLUMNS}, {{crc}} FROM events WHERE seq > ? ORDER BY seq"
+_DOWN = f"SELECT {statements.ENTRY_COLUMNS}, {{crc}} FROM events WHERE seq < ? ORDER BY seq DESC"
 
 
 class Reading:
@@ -44,9 +45,9 @@ class _Run:
     two is out of line; where reading breaks off, one that lies far out is not believed either.
     """
 
-    def __init__(self, conn: sqlite3.Connection, *, start: int, before: int, sign: int) -> None:
+    def __init__(self, conn: sqlite3.Connection, query: str, *, start: int, before: int, sign: int) -> None:
         self._conn = conn
-        self._query = _UP if sign > 0 else _DOWN
+        self._query = query
         self._before = before
         self._sign = sign
         self.place = start  # everything up to here has been read
@@ -100,18 +101,22 @@ class _Run:
         return row
 
 
-def walk(conn: sqlite3.Connection) -> Iterator[Row]:
-    """Give every row of the log that can be read, in no certain order."""
-    newest = next(iter(Reading(conn, f"{_DOWN} LIMIT 1", _LAST)), None)
+def walk(conn: sqlite3.Connection) -> Generator[Row, None, bool]:
+    """Give every row of the log that can be read, with its sum, in no certain order; True when none was hidden."""
+    crc = _crc_column(conn)
+    up_from, down_from = _UP.format(crc=crc), _DOWN.format(crc=crc)
+    newest = next(iter(Reading(conn, f"{down_from} LIMIT 1", _LAST)), None)
     end = _LAST if newest is None else newest[0] + 1
     holes, effort = [(-end, 0, end)], 0  # (for the order, last read from below, first read from above)
+    whole = True
     while holes and effort < _PROBES:
         _, low, high = heapq.heappop(holes)
-        up = _Run(conn, start=low, before=high, sign=1)
+        up = _Run(conn, up_from, start=low, before=high, sign=1)
         yield from up
         if up.finished:
             continue
-        down = _Run(conn, start=high, before=up.place, sign=-1)
+        whole = False
+        down = _Run(conn, down_from, start=high, before=up.place, sign=-1)
         yield from down
         low, high = up.place, down.place
         effort += 2 + (up.astray + down.astray) // 100
@@ -119,3 +124,10 @@ def walk(conn: sqlite3.Connection) -> Iterator[Row]:
         if not down.finished and low < middle < high - 1:
             heapq.heappush(holes, (low - middle, low, middle + 1))
             heapq.heappush(holes, (middle - high, middle, high))
+    return whole
+
+
+def _crc_column(conn: sqlite3.Connection) -> str:
+    """Name the column of the sums, by its place: a letter of the list of tables may be damaged; older logs have none."""
+    names = [str(row[1]) for row in Reading(conn, "PRAGMA table_info(events)")]
+    return '"' + names[_CRC_AT].replace('"', '""') + '"' if len(names) > _CRC_AT else "NULL"

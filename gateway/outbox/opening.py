@@ -1,5 +1,6 @@
 """Open the store's directory: one gateway at a time, a checked file, its directory entry on disk."""
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -8,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.errors import StoreUnavailable
-from gateway.outbox import connection, damage, salvage, schema, statements
+from gateway.outbox import connection, damage, rescue, salvage, schema, statements
 from gateway.outbox.salvage import Salvaged
 
 # A full check reads the whole file; above this size (some seconds on a slow card) it runs after the start.
+LOCK = "gateway.lock"
 CHECK_AT_START_BYTES = 128 * 1024 * 1024
 
 
@@ -45,7 +47,7 @@ def open_directory(directory: Path, max_bytes: int) -> Opened:
     except (sqlite3.Error, OSError) as error:
         os.close(lock)
         raise StoreUnavailable(
-            f"The store in {directory} cannot be opened ({error}): check the disk and the owner of the files."
+            f"The store in {directory} cannot be opened ({error}). {damage.advice(directory)}"
         ) from error
     except BaseException:
         os.close(lock)
@@ -54,11 +56,11 @@ def open_directory(directory: Path, max_bytes: int) -> Opened:
 
 def _lock(directory: Path) -> int:
     try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o750)
-        lock = os.open(directory / "gateway.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        _make(directory)
+        lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     except OSError as error:
         raise StoreUnavailable(
-            f"The store's directory {directory} cannot be used ({error.strerror}): check store.path and its owner."
+            f"The store's directory {directory} cannot be used ({error.strerror}). {damage.advice(directory)}"
         ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,12 +82,13 @@ def _open(directory: Path, max_bytes: int, lock: int) -> Opened:
     unclean = wal.exists() and wal.stat().st_size > 0
     large = path.exists() and path.stat().st_size > CHECK_AT_START_BYTES
     salvaged = None
-    problem = damage.marked(directory) or salvage.check(path, whole=unclean and not large)
+    known = os.fstat(lock).st_size > 0  # written behind the first start that came so far
+    problem = damage.marked(directory) or salvage.check(path, whole=unclean and not large, known=known)
     if problem is None:
         try:
             conn, head = _connect(path, max_bytes)
-        except damage.READ_ERRORS as error:
-            if not damage.is_unreadable(error):
+        except (damage.StoreDamaged, *damage.READ_ERRORS) as error:
+            if not isinstance(error, damage.StoreDamaged) and not damage.is_unreadable(error):
                 raise
             problem = str(error)
     if problem is not None:
@@ -96,10 +99,32 @@ def _open(directory: Path, max_bytes: int, lock: int) -> Opened:
         damage.unmark(directory)
         skipped = skipped_numbers(conn)
         gauge = connection.open_reader(path)
+        _sign(lock)
     except BaseException:
         conn.close()
         raise
     return Opened(conn, gauge, lock, head, skipped, salvaged, unchecked=unclean and large)
+
+
+def _sign(lock: int) -> None:
+    """Leave the number of this process in the lock: who holds it, and that there has been a store."""
+    number = f"{os.getpid()}\n".encode()
+    with contextlib.suppress(OSError):  # a disk without room: the lock itself holds
+        os.pwrite(lock, number, 0)
+        os.ftruncate(lock, len(number))
+
+
+def holder(directory: Path) -> int | None:
+    """Say which process has the store; None when nobody has. Takes no lock, so it disturbs no start."""
+    path = directory / LOCK
+    try:
+        number, inode = int(path.read_text()), path.stat().st_ino
+        locks = Path("/proc/locks").read_text().splitlines()
+    except (OSError, ValueError):
+        return None
+    held = (line.split() for line in locks if " FLOCK " in line)
+    ours = (str(number), str(inode))
+    return number if any((one[4], one[5].rpartition(":")[2]) == ours for one in held) else None
 
 
 def _connect(path: Path, max_bytes: int) -> tuple[sqlite3.Connection, int]:
@@ -108,10 +133,30 @@ def _connect(path: Path, max_bytes: int) -> tuple[sqlite3.Connection, int]:
         schema.migrate(conn)
         # The key that pseudonyms are made with; no sink ever gets it.
         conn.execute("INSERT OR IGNORE INTO meta VALUES ('pseudonym_key', ?)", (secrets.token_hex(32),))
+        schema.sign(conn)
+        _check_meta(conn)
         return conn, last_number(conn)
     except BaseException:
         conn.close()
         raise
+
+
+def _check_meta(conn: sqlite3.Connection) -> None:
+    """Raise `StoreDamaged` when what the store remembers of itself cannot be what was written."""
+    for key in rescue.NEEDED_META:
+        kept = conn.execute(statements.GET_META, (key,)).fetchone()
+        if kept and not rescue.is_readable_meta(key, kept[0]):
+            raise damage.StoreDamaged(f"what the store remembers as {key} cannot be read")
+
+
+def _make(directory: Path) -> None:
+    """Create the store's directory where there is none, with those above it, each with its entry on disk."""
+    missing = [one for one in (directory, *directory.parents) if not one.exists()]
+    directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+    for made in missing:
+        # A parent that may be passed but not read cannot be opened, and not every file system syncs a directory.
+        with contextlib.suppress(OSError):
+            _sync_directory(made.parent)
 
 
 def _sync_directory(directory: Path) -> None:

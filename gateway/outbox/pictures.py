@@ -8,12 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gateway.outbox.entry import Flag
+from gateway.outbox.slots import slot
 
 _ADD = (
     "INSERT OR IGNORE INTO pictures (hash, event, device, person, received, unsynced, bytes)"
     " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7"
     # The event in the log must say so: of a repeat it may not, and one whose person was erased never does.
-    " WHERE EXISTS (SELECT 1 FROM events WHERE id = ?2 AND instr(body, ?1) AND NOT flags & ?8)"
+    f" WHERE EXISTS (SELECT 1 FROM events WHERE {slot('id')} = {slot('?2')} AND id BETWEEN ?2 AND ?2"
+    " AND instr(body, ?1) AND NOT flags & ?8)"
 )
 
 

@@ -7,7 +7,9 @@ whatever way they took.
 
 import asyncio
 import itertools
+import math
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ from gateway.outbox.retention import Retained
 
 _SOON_S = 0.25  # a settled place reaches the disk no later than this
 _AGAIN_S = 1.0  # … or when the disk takes writes again
+_RARELY_S = 0.05  # commits in quick succession take it along no more often than this
+_SHARE = 4  # … unless as much as this part of the sink's window was settled meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,9 @@ class Places:
         self._live: dict[str, Position] = {}  # what the forwarders work with
         self._windows: dict[str, int] = {}  # of the sinks that are configured
         self._timer: asyncio.TimerHandle | None = None
+        self._since: dict[str, float] = {}  # since when a place waits, monotonic
+        self._noted: dict[str, int] = {}  # how much was settled in the place that was written last
+        self._at_once = False
 
     # On the event loop
 
@@ -64,6 +71,7 @@ class Places:
 
     def settle(self, position: Position) -> None:
         """Have a place on disk soon."""
+        self._since.setdefault(position.name, time.monotonic())
         self._waiting[position.name] = self.note(position)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_SOON_S, self._due)
@@ -83,10 +91,14 @@ class Places:
         for sink, number in self._saving.items():
             if sink in self._live:
                 self._live[sink].on_disk(number)
+        saving = set(self._saving)
         self._saving.clear()
         for sink, note in list(self._waiting.items()):
             if note.number <= self._saved.get(sink, 0):
                 del self._waiting[sink]
+                self._since.pop(sink, None)
+            elif sink in saving:
+                self._since[sink] = time.monotonic()
         for sink, count in expired.items():
             if sink in self._live:
                 self._live[sink].expired = count
@@ -96,7 +108,8 @@ class Places:
             self._timer = None
 
     def stop(self) -> None:
-        """Have no more timers."""
+        """Have no more timers; the next commit takes along what waits."""
+        self._at_once = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -118,11 +131,20 @@ class Places:
             # Each batch once: what an older note has put there, in this transaction or before, stays away.
             accounts.move(conn, sink, [moves for number, moves in note.position.sealed if number > known])
             self._saving[sink] = note.number
+            self._noted[sink] = _settled(note.position)
 
     def save_waiting(self, conn: sqlite3.Connection) -> None:
-        """Write every place that waits."""
+        """Write every place that has waited for a moment, or for a good part of its sink's window."""
         for note in list(self._waiting.values()):
-            self.save(conn, note)
+            if self._at_once or self._is_due(note.position):
+                self.save(conn, note)
+
+    def _is_due(self, position: Position) -> bool:
+        """Say whether a place is worth its pages: in a replay there is a commit every few milliseconds."""
+        sink = position.name
+        if time.monotonic() - self._since.get(sink, 0.0) >= _RARELY_S:
+            return True
+        return _settled(position) - self._noted.get(sink, 0) >= self._windows.get(sink, 0) // _SHARE
 
     def enlist(self, conn: sqlite3.Connection, sink: str, survey: Survey, head: int) -> Position:
         """Find a sink's place with all that was settled, or give it one."""
@@ -141,7 +163,9 @@ class Places:
         return positions.enlist(conn, sink, after=after, owed=owed.total(), head=head)
 
     def rolled_back(self) -> None:
-        """Forget what the transaction would have written."""
+        """Forget what the transaction would have written, and have the next one take it along however soon it comes."""
+        for sink in self._saving:
+            self._since[sink] = -math.inf
         self._saving.clear()
 
     def retained(self, conn: sqlite3.Connection, head: int) -> Retained:
@@ -155,3 +179,7 @@ class Places:
                 at_hand = (position.cursor, *(owed.first for owed in position.arrears))
                 places += [(place, 2 * window) for place in at_hand]
         return Retained(conn, settled, places)
+
+
+def _settled(position: Position) -> int:
+    return position.delivered + position.lettered + position.replayed

@@ -14,6 +14,7 @@ from gateway.outbox.windows import statements_of
 
 log = structlog.get_logger()
 
+_DAY_MS = 86_400_000  # what lies further ahead than that is a slip of a clock
 _GET = "SELECT CAST(cursor AS BLOB) FROM polls WHERE name = ?"
 
 
@@ -58,6 +59,6 @@ def told_until(conn: sqlite3.Connection, source: str) -> dict[str, tuple[int, Ma
     told = {}
     query = "SELECT id, newest, newest_data FROM devices WHERE source = ? AND newest IS NOT NULL"
     for device, newest, data in conn.execute(query, (source,)).fetchall():
-        ends = (fact[-1].over for fact in statements_of(conn, device, newest))
+        ends = (fact[-1].over for fact in statements_of(conn, device, newest, newest + _DAY_MS))
         told[device] = max([newest, *ends]), json.loads(data) if data else {}
     return told

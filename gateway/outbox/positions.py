@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.outbox import statements
+from gateway.outbox import statements, sums
+from gateway.outbox.damage import StoreDamaged
 
 # A sink that flaps makes one range per outage; beyond this many it catches up in order first.
 MAX_ARREARS = 16
@@ -130,13 +131,28 @@ class Position:
 
 
 def load(conn: sqlite3.Connection, name: str) -> Position | None:
-    """Read a sink's place; None when the store does not know it."""
+    """Read a sink's place; None when the store does not know it. Raises `StoreDamaged` when it is not what was written."""
+    position = look(conn, name)
+    if position is not None:
+        (crc,) = conn.execute(statements.SUM_OF_SINK, (name,)).fetchone()
+        if crc is not None and crc != _sum(position):  # None: of an older gateway, and not moved since
+            raise StoreDamaged(f"the place of sink {name} is not what was written")
+    return position
+
+
+def look(conn: sqlite3.Connection, name: str) -> Position | None:
+    """Read a sink's place as it is there."""
     row = conn.execute(statements.GET_SINK, (name,)).fetchone()
     if row is None:
         return None
     position = Position(*row)
     position.arrears = _arrears(conn, name)
     return position
+
+
+def _sum(position: Position) -> int:
+    owed = [(owed.first, owed.last, owed.replay) for owed in position.arrears]
+    return sums.of_place(position.name, position.cursor, owed)
 
 
 def enlist(conn: sqlite3.Connection, name: str, *, after: int, owed: int, head: int) -> Position:
@@ -146,8 +162,9 @@ def enlist(conn: sqlite3.Connection, name: str, *, after: int, owed: int, head: 
         return known
     # Numbers have holes, and what is not there is owed to nobody.
     since = head - owed
-    conn.execute(statements.ADD_SINK, (name, since, after))
-    return Position(name, since=since, cursor=after)
+    position = Position(name, since=since, cursor=after)
+    conn.execute(statements.ADD_SINK, (name, since, after, _sum(position)))
+    return position
 
 
 def save(conn: sqlite3.Connection, position: Position) -> None:
@@ -155,7 +172,7 @@ def save(conn: sqlite3.Connection, position: Position) -> None:
     p = position
     conn.execute(
         statements.MOVE_SINK,
-        (p.cursor, p.delivered, p.lettered, p.replayed, p.attempts, p.retry_at, p.stopped, p.name),
+        (p.cursor, p.delivered, p.lettered, p.replayed, p.attempts, p.retry_at, p.stopped, _sum(p), p.name),
     )
     if _arrears(conn, p.name) != p.arrears:
         rows = [(p.name, place, owed.first, owed.last, owed.replay) for place, owed in enumerate(p.arrears)]

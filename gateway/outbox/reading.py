@@ -12,10 +12,11 @@ from anyio import CapacityLimiter, to_thread
 
 from gateway.errors import StoreUnavailable
 from gateway.outbox import connection, letters, opening, positions, statements
-from gateway.outbox.damage import StoreDamaged, is_damage
+from gateway.outbox.damage import StoreDamaged, advice, is_damage
 from gateway.outbox.entry import Entry
 from gateway.outbox.letters import Letter
 from gateway.outbox.positions import Position
+from gateway.outbox.sums import CHECKED_COLUMNS, checked
 from gateway.outbox.zoning import SOURCE
 
 T = TypeVar("T")
@@ -55,7 +56,7 @@ class LogReader:
 
 
 def _entries(conn: sqlite3.Connection, after: int, last: int, limit: int) -> list[Entry]:
-    return [Entry(*row) for row in conn.execute(statements.READ_LOG, (after, last, limit))]
+    return [Entry(*checked(row)) for row in conn.execute(statements.READ_LOG, (after, last, limit))]
 
 
 @contextmanager
@@ -68,7 +69,9 @@ def looking(directory: Path) -> Iterator[sqlite3.Connection]:
         conn = connection.open_reader(path)
         conn.execute("SELECT 1 FROM meta").fetchone()
     except sqlite3.Error as error:
-        raise StoreUnavailable(f"The store in {directory} cannot be read ({error}).") from error
+        raise StoreUnavailable(
+            f"The store in {directory} cannot be read ({error}). {advice(directory)}"
+        ) from error
     try:
         yield conn
     finally:
@@ -93,7 +96,7 @@ def meta(conn: sqlite3.Connection, key: str) -> str | None:
 
 def sinks(conn: sqlite3.Connection) -> list[Position]:
     """Read every sink's place and account."""
-    found = (positions.load(conn, name) for name in positions.all_names(conn))
+    found = (positions.look(conn, name) for name in positions.all_names(conn))
     return [position for position in found if position is not None]
 
 
@@ -223,11 +226,11 @@ def alarms_of(conn: sqlite3.Connection, family: str, last: int) -> list[Entry]:
     """Read the alarms of all devices of a family, up to an entry, oldest first."""
     # Ids begin with the device, so the index of the ids finds them; "." is the character behind "-".
     rows = conn.execute(
-        f"SELECT {statements.ENTRY_COLUMNS} FROM events"
+        f"SELECT {CHECKED_COLUMNS} FROM events"
         " WHERE id >= ?1 || '-' AND id < ?1 || '.' AND kind = 'alarm' AND seq <= ?2 ORDER BY seq",
         (family, last),
     )
-    return [Entry(*row) for row in rows]
+    return [Entry(*checked(row)) for row in rows]
 
 
 def last_entries(conn: sqlite3.Connection, count: int, device: str | None = None) -> Sequence[Entry]:

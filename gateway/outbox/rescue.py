@@ -1,20 +1,32 @@
 """Copy everything readable out of a damaged store, and put the accounts right.
 
-What was read is looked at before it is believed: a damaged page may hold anything. Text that changed and
-is still text cannot be told from what was written; SQLite keeps no sums over its pages.
+What was read is looked at before it is believed: a damaged page may hold anything. Entries and the places of sinks
+have sums (`sums.py`); in all else, text that changed and is still text cannot be told from what was written.
 """
 
 import contextlib
 import json
 import sqlite3
+import string
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.outbox import accounts, connection, occupancy, polls, schema, statements, zoning
-from gateway.outbox.damage import READ_ERRORS
+from gateway.outbox import (
+    accounts,
+    connection,
+    heading,
+    leaves,
+    occupancy,
+    polls,
+    schema,
+    statements,
+    sums,
+    zoning,
+)
+from gateway.outbox.damage import READ_ERRORS, StoreDamaged
 from gateway.outbox.holes import Reading, walk
 from gateway.outbox.positions import all_names, load
 
@@ -24,8 +36,12 @@ _CHUNK_ROWS = 5_000
 _SMALLEST_ROW_BYTES = 64
 _EXACT = 2**53
 _HOUR_BITS = 2**60
-_MARKS = ",".join("?" * len(statements.ENTRY_COLUMNS.split(",")))
-_KEEP_EVENT = f"INSERT OR IGNORE INTO events ({statements.ENTRY_COLUMNS}) VALUES ({_MARKS})"
+_KEY_DIGITS = 64
+UNTOLD = "untold"  # what the store remembers of a rescue after which no account can name all that was lost
+NEEDED_META = ("head", "skipped", "pseudonym_key")
+_MARKS = ",".join("?" * len(sums.CHECKED_COLUMNS.split(",")))
+_KEEP_EVENT = f"INSERT OR IGNORE INTO events ({sums.CHECKED_COLUMNS}) VALUES ({_MARKS})"
+_MOST_NAMED = 10
 # What can be made anew of the other tables.
 _LIFETIMES = (
     "INSERT OR IGNORE INTO lifetimes SELECT device, measure, sum(amount), max(sum(amount), 0) FROM tallies"
@@ -36,6 +52,10 @@ _PAGES = (
     " SELECT device, coalesce(min(json_extract(body, '$.source')), ''), min(received), max(received), max(device_seq),"
     " 0, 0, 0 FROM events WHERE true"
     " GROUP BY device ON CONFLICT (id) DO UPDATE SET events = max(events, excluded.events)"
+)
+_FORGET_PLACE = tuple(
+    f"DELETE FROM {table} WHERE {column} = ?"
+    for table, column in (("sinks", "name"), ("arrears", "sink"), ("accounts", "sink"))
 )
 _KEYS = {
     "tallies": ("device", "day", "measure"),
@@ -57,6 +77,8 @@ class Report:
     lost: int = 0
     places_lost: bool = True
     book_lost: bool = True  # pages of devices are missing, or were made anew of the log
+    altered: Sequence[str] = ()  # some of the entries that could be read and were not what was written
+    untold: bool = True  # places or counters are gone: nobody can say how many events were lost
 
 
 class Rescue:
@@ -68,19 +90,29 @@ class Rescue:
         parts = (damaged, damaged.with_name(damaged.name + "-wal"))
         size = sum(part.stat().st_size for part in parts if part.exists())
         self._capacity = size // _SMALLEST_ROW_BYTES  # more rows than this the file never held
+        self._altered: list[str] = []
 
     def run(self) -> Report:
         """Save what can be read. Raises only when the fresh store cannot be written."""
-        old, report = _open(self._damaged), Report()
+        old = _open(self._damaged)
         if old is not None:
             with contextlib.closing(old):
                 report = self._copy(old)
+        else:
+            with (
+                heading.opened(self._damaged)
+                if self._damaged.exists()
+                else contextlib.nullcontext() as headed
+            ):
+                report = self._copy(headed)
         with self._transaction():
             self._skip_numbers()
         return report
 
-    def _copy(self, old: sqlite3.Connection) -> Report:
-        whole = {table: self._copy_table(old, table) for table in schema.TABLES if table != "events"}
+    def _copy(self, old: sqlite3.Connection | None) -> Report:
+        others = [table for table in schema.TABLES if table != "events"]
+        whole = {table: old is not None and self._copy_table(old, table) for table in others}
+        whole["sinks"] &= self._drop_wrong_places()
         self._copy_events(old)
         with self._transaction():
             lost = self._settle_accounts(books_whole=whole["devices"] and whole["meta"])
@@ -89,9 +121,13 @@ class Rescue:
             if not whole["devices"]:
                 self._fresh.execute(_PAGES)
             self._settle_devices(whole=whole["devices"] and whole["accounts"])
+            places_lost = not (whole["sinks"] and whole["arrears"])
+            untold = places_lost or not (whole["devices"] and whole["meta"])
+            if untold:
+                self._fresh.execute(statements.PUT_META, (UNTOLD, str(time.time_ns() // 1_000_000)))
         events = self._number("SELECT count(*) FROM events")
-        places_lost = not (whole["sinks"] and whole["arrears"])
-        return Report(events, lost, places_lost=places_lost, book_lost=not whole["devices"])
+        book_lost = not whole["devices"]
+        return Report(events, lost, places_lost, book_lost, self._altered, untold)
 
     def _copy_table(self, old: sqlite3.Connection, table: str) -> bool:
         """Copy a small table from its beginning, and if it breaks off from its end; True when it did not."""
@@ -116,17 +152,39 @@ class Rescue:
         there = {row[1] for row in Reading(old, query)}
         return [row[1] for row in self._fresh.execute(query) if row[1] in there]
 
-    def _copy_events(self, old: sqlite3.Connection) -> None:
+    def _copy_events(self, old: sqlite3.Connection | None) -> None:
         self._fresh.execute("BEGIN")
-        for number, row in enumerate(walk(old), 1):
+        for number, row in enumerate(self._found(old), 1):
             self._keep(_KEEP_EVENT, "events", row)
             if number % _CHUNK_ROWS == 0:
                 self._fresh.execute("COMMIT")
                 self._fresh.execute("BEGIN")
         self._fresh.execute("COMMIT")
 
+    def _found(self, old: sqlite3.Connection | None) -> Iterator[Row]:
+        """Give what SQLite can read of the log; where that is not all, also what lies on pages that nothing leads to."""
+        whole = old is not None and (yield from walk(old))
+        if not whole:
+            yield from leaves.rows(self._damaged)
+
+    def _drop_wrong_places(self) -> bool:
+        """Have a sink whose place is not what was written begin anew; True when there was none."""
+        right = True
+        with self._transaction():
+            for name in all_names(self._fresh):
+                try:
+                    load(self._fresh, name)
+                except StoreDamaged:
+                    right = False
+                    for statement in _FORGET_PLACE:
+                        self._fresh.execute(statement, (name,))
+        return right
+
     def _keep(self, statement: str, table: str, row: Row) -> None:
-        if _believable(table, row):
+        if table == "events" and not sums.is_whole(row):
+            if len(self._altered) < _MOST_NAMED:
+                self._altered.append(sums.named(row))
+        elif _believable(table, row):
             # A value of another type than its column's says that the row is damaged.
             with contextlib.suppress(sqlite3.IntegrityError):
                 self._fresh.execute(statement, row)
@@ -207,6 +265,9 @@ def _open(path: Path) -> sqlite3.Connection | None:
     conn = None
     try:
         conn = connection.open_reader(path)
+        # Takes a file that was cut off for what is left of it, and a list of tables as far as it can be read. The
+        # file is open for reading only all the same.
+        conn.execute("PRAGMA writable_schema=ON")
         conn.execute("SELECT 1 FROM sqlite_master").fetchone()
     except READ_ERRORS:
         if conn is not None:
@@ -222,7 +283,7 @@ def _believable(table: str, row: Row) -> bool:
     if not all(low < number < high for number in numbers):
         return False
     match table, row:
-        case "events", (int(seq), _, int(revision), *_, body, personal):
+        case "events", (int(seq), _, int(revision), *_, body, personal, _):
             return (
                 seq > 0
                 and revision >= 0
@@ -246,8 +307,19 @@ def _readable(table: str, row: Row) -> bool:
             return occupancy.ahead(ahead) is not None
         case "polls", (_, str(cursor), _):
             return polls.read(cursor) is not None
-        case "meta", (zoning.META, str(text)):
-            return zoning.Plans.readable(text)
+        case "meta", (str(key), str(text)):
+            return is_readable_meta(key, text) and (key != zoning.META or zoning.Plans.readable(text))
+        case _:
+            return True
+
+
+def is_readable_meta(key: str, text: str) -> bool:
+    """Say whether a fact about the store itself can be what was written; without it no start is possible."""
+    match key:
+        case "head" | "skipped":
+            return text.isascii() and text.isdecimal() and int(text) < _EXACT
+        case "pseudonym_key":
+            return len(text) == _KEY_DIGITS and all(digit in string.hexdigits for digit in text)
         case _:
             return True
 

@@ -7,14 +7,19 @@ every sink that the store knows and that was still owed it, configured or not.
 Every function works in small steps inside the writer's transactions, so that receiving goes on beside it.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gateway.outbox import accounts, statements
+from gateway import clock
+from gateway.outbox import accounts, removal, statements
 from gateway.outbox.entry import Flag
+from gateway.outbox.slots import slot
+from gateway.outbox.sums import with_flag
 
 STEP_ROWS = 2_000
+_LENT_PAGES = 64
 _END = 2**62
 
 
@@ -105,16 +110,31 @@ def _remove(conn: sqlite3.Connection, seqs: list[int]) -> Removed:
     """Remove entries; note who misses them and how far back each device's facts are gone."""
     if not seqs:
         return Removed()
+    with _room_to_remove(conn):
+        return _removed(conn, seqs)
+
+
+@contextlib.contextmanager
+def _room_to_remove(conn: sqlite3.Connection) -> Iterator[None]:
+    """Lend a few pages: in a store that is full to the last one the notes about a removal must find room first."""
+    bound = conn.execute("PRAGMA max_page_count").fetchone()[0]
+    conn.execute(f"PRAGMA max_page_count={bound + _LENT_PAGES}")
+    try:
+        yield
+    finally:
+        conn.execute(f"PRAGMA max_page_count={bound}")
+
+
+def _removed(conn: sqlite3.Connection, seqs: list[int]) -> Removed:
     conn.execute(statements.KEEP_HEAD)
-    conn.execute("CREATE TEMP TABLE IF NOT EXISTS going (seq INTEGER PRIMARY KEY)")
+    conn.execute(removal.GOING)
     conn.execute("DELETE FROM going")
     conn.executemany("INSERT INTO going VALUES (?)", [(seq,) for seq in seqs])
     accounts.expire(conn)
     conn.execute(_EXPIRE)
-    conn.execute(_PRUNE)
+    conn.execute(_PRUNE, (clock.now_ms() if clock.plausible() else 0,))
     conn.execute(_ORPHAN)
-    removed = conn.execute("DELETE FROM events WHERE seq IN (SELECT seq FROM going)").rowcount
-    return Removed(int(removed), seqs[-1])
+    return Removed(removal.remove(conn), seqs[-1])
 
 
 _OLD = (
@@ -127,17 +147,19 @@ _EXPIRE = (
     " WHERE cursor < (SELECT max(seq) FROM going) OR EXISTS"
     " (SELECT 1 FROM arrears a WHERE a.sink = sinks.name AND NOT a.replay)"
 )
-# A fact that a wrong clock put into the future must not make all that comes later count as old.
+# A fact that a wrong clock put into the future must not make all that comes later count as old. Nor is a receipt by a
+# clock of ours that nobody vouched for a measure: of such a fact it is only known that it came before now.
 _PRUNE = (
     "UPDATE devices SET pruned = max(pruned, latest.time) FROM"
-    " (SELECT device, max(min(time, received)) AS time FROM events"
+    " (SELECT device, max(min(time, iif(flags & 16, max(received, ?1), received))) AS time FROM events"
     "  WHERE kind <> 'heartbeat' AND seq IN (SELECT seq FROM going) GROUP BY device) AS latest"
     " WHERE devices.id = latest.device"
 )
 # What stays behind without the newer statement about the same fact is no measure for what comes next.
 _ORPHAN = (
-    "UPDATE events SET flags = flags | 4 WHERE seq IN (SELECT older.seq FROM going"
+    f"UPDATE events SET {with_flag('4')} WHERE seq IN (SELECT older.seq FROM going"
     " CROSS JOIN events AS gone ON gone.seq = going.seq"
-    " CROSS JOIN events AS older ON older.id = gone.id AND older.revision < gone.revision"
+    f" CROSS JOIN events AS older ON {slot('older.id')} = {slot('gone.id')} AND older.id = gone.id"
+    " AND older.revision < gone.revision"
     " WHERE gone.kind <> 'heartbeat' AND older.seq NOT IN (SELECT seq FROM going))"
 )

@@ -8,8 +8,10 @@ is interrupted begins again, or goes on, accordingly.
 
 import contextlib
 import os
+import re
 import sqlite3
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,17 +40,26 @@ class Salvaged:
     lost: int  # events that were owed to a sink and could not be read
     places_lost: bool = False  # nobody knows how far each sink had got
     book_lost: bool = False  # pages of devices are missing, or were made anew of the log
+    altered: Sequence[str] = ()  # some of the entries that could be read and were not what was written
+    untold: bool = False  # places or counters are gone: nobody can say how many events were lost
 
 
-def check(path: Path, *, whole: bool) -> str | None:
+def kept_beside(directory: Path) -> list[Path]:
+    """Give the damaged stores that were set aside and that nobody has taken away yet."""
+    kept = sorted(directory.glob(f"{connection.FILE_NAME}.damaged-*"))
+    return [one for one in kept if not one.name.endswith(_SIDES)]
+
+
+def check(path: Path, *, whole: bool, known: bool = False) -> str | None:
     """Say what is wrong with the store's file, None when nothing was found.
 
-    ``whole`` looks at every page, which takes time in proportion to the file.
+    ``whole`` looks at every page, which takes time in proportion to the file. ``known``: there was a store before.
     """
     if not path.exists() or path.stat().st_size == 0:
         # SQLite would throw away what is in the WAL of an empty file.
         wal = _beside(path, "-wal")
-        return "the file is empty" if wal.exists() and wal.stat().st_size else None
+        emptied = known and path.exists()
+        return "the file is empty" if emptied or (wal.exists() and wal.stat().st_size) else None
     return _close_after_look(connection.open_reader(path), whole=whole)
 
 
@@ -75,6 +86,8 @@ def _look(conn: sqlite3.Connection, *, whole: bool) -> str | None:
             missing = schema.NAMES - names
             if missing:
                 return f"{', '.join(sorted(missing))} is missing"
+            if schema.is_altered(conn):
+                return "the list of tables is not as it was written"
             for statement in _PREPARED:
                 conn.execute(f"EXPLAIN {statement}", _blanks(statement))
             for table in schema.TABLES:
@@ -93,7 +106,8 @@ def _look(conn: sqlite3.Connection, *, whole: bool) -> str | None:
 
 
 def _blanks(statement: str) -> tuple[None, ...]:
-    return (None,) * statement.count("?")
+    numbered = [int(number) for number in re.findall(r"\?(\d+)", statement)]
+    return (None,) * (max(numbered) if numbered else statement.count("?"))
 
 
 def finish(path: Path) -> None:
@@ -112,6 +126,7 @@ def replace(path: Path, problem: str) -> Salvaged:
     conn = sqlite3.connect(fresh, isolation_level=None)
     try:
         # Nothing here has to survive a crash before the end.
+        conn.execute(f"PRAGMA page_size={connection.PAGE_BYTES}")
         conn.execute("PRAGMA journal_mode=MEMORY")
         conn.execute("PRAGMA synchronous=OFF")
         schema.migrate(conn)
@@ -128,7 +143,8 @@ def replace(path: Path, problem: str) -> Salvaged:
     if path.exists():
         path.rename(kept)
     _put_in_place(fresh, path, kept)
-    return Salvaged(problem, kept, report.events, report.lost, report.places_lost, report.book_lost)
+    told = (report.events, report.lost, report.places_lost, report.book_lost, report.altered, report.untold)
+    return Salvaged(problem, kept, *told)
 
 
 def _put_in_place(fresh: Path, path: Path, kept: Path) -> None:

@@ -5,8 +5,6 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.outbox.connection import PAGE_BYTES
-
 # Kept free below the hard bound for cursors, letters and removals: they must work when appending must not.
 RESERVE_SHARE = 0.05
 # Housekeeping begins this much earlier, so that a store which is full of settled events never refuses one.
@@ -50,7 +48,7 @@ def look(conn: sqlite3.Connection, directory: Path, *, max_bytes: int, min_free_
     )
     disk = os.statvfs(directory)
     return Space(
-        used=pages * PAGE_BYTES,
+        used=pages * conn.execute("PRAGMA page_size").fetchone()[0],
         max_bytes=max_bytes,
         disk_free=disk.f_bavail * disk.f_frsize,
         disk_reserve=min_free_bytes,

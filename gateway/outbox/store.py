@@ -96,7 +96,17 @@ class Outbox:
         Raises `StoreUnavailable` when the directory cannot be used or another gateway uses it.
         """
         opened = await to_thread.run_sync(opening.open_directory, settings.directory, settings.max_bytes)
-        return cls(settings, opened)
+        try:
+            return cls(settings, opened)
+        except damage.READ_ERRORS as error:
+            opened.release()
+            if opened.salvaged is not None or not damage.is_unreadable(error):
+                raise
+            # A page that the look at the start did not need: now every page is looked at.
+            damage.mark(settings.directory, str(error))
+        return cls(
+            settings, await to_thread.run_sync(opening.open_directory, settings.directory, settings.max_bytes)
+        )
 
     async def run(self) -> None:
         """Commit what is submitted until `close`; raises `StoreDamaged` when nobody may write any more."""

@@ -15,7 +15,7 @@ from gateway.outbox.occupancy import Occupancy
 from gateway.outbox.recent import Move, Pace, Recent, moves_of, shared
 from gateway.outbox.zoning import Share, crossed
 
-Newest = tuple[int, int, str, str, int, str, int]  # a row of statements.NEWEST_OF_ID
+Newest = tuple[int, str, int, str, str, int, int, int, int, str, str | None]  # the columns of an `Entry`
 
 
 class Tallying:
@@ -39,7 +39,7 @@ class Tallying:
         """Add a statement and take back the one that it replaces, each on its own device, day and zones."""
         zones = self._occupancy
         if replaced is not None:
-            _, _, kind, device, time, body, before = replaced
+            before, _, _, kind, device, _, time, _, _, body, _ = replaced
             said = earlier(kind, body)
             plan = zones.plan_at(before) if kind == Kind.COUNT else None
             shares = plan.shares(device, said.object, said.place) if plan else ()

@@ -56,6 +56,8 @@ class Job(Generic[T]):
         self.error = self.result = None
         try:
             self.result = self.work(conn)
+        except StoreDamaged:
+            raise
         except GatewayError as refused:  # the job's own word: it must not have written anything
             self.error = refused
 
@@ -251,6 +253,9 @@ class Writer:
                 job.do(self._conn)
             told = self._before_commit(self._conn)
             self._conn.execute("COMMIT")
+        except StoreDamaged as damaged:
+            self._roll_back()
+            return damaged, None
         except _BUGS:
             self._roll_back()
             raise

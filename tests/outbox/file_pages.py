@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-PAGE = 4096
+from gateway.outbox.connection import PAGE_BYTES as PAGE
+
 KINDS = {0x02: "index interior", 0x05: "interior", 0x0A: "index leaf", 0x0D: "leaf"}
 
 

@@ -21,6 +21,7 @@ from gateway.outbox import (
     statements,
 )
 from gateway.outbox.connection import FILE_NAME
+from gateway.outbox.sums import checked
 
 pytestmark = pytest.mark.anyio
 DEVICES = ("counter-a", "counter-b", "counter-c")
@@ -39,7 +40,7 @@ async def deliver(outbox, position, number, *, refused=()):
     """Settle the next entries, some of them by a letter."""
     with reading.looking(outbox.path.parent) as conn:
         found = conn.execute(statements.READ_LOG, (position.cursor, outbox.head, number))
-        entries = [Entry(*row) for row in found]
+        entries = [Entry(*checked(row)) for row in found]
     position.cursor = entries[-1].seq
     kept = [entry for entry in entries if entry.seq in refused]
     position.settle(
@@ -175,8 +176,9 @@ async def test_expired_events_are_counted_at_the_device_they_were_of(tmp_path):
 # Notes and numbers
 
 
-async def test_a_note_that_is_written_twice_counts_once(tmp_path):
+async def test_a_note_that_is_written_twice_counts_once(tmp_path, monkeypatch):
     """A place that waits, one that is written now and one behind it put each delivery into the account once."""
+    monkeypatch.setattr("gateway.outbox.places._RARELY_S", 0)
     async with opened(tmp_path) as outbox:
         position = await outbox.enlist("sink", start="oldest", window=50)
         await fill(outbox, some(*range(4)))
@@ -254,6 +256,8 @@ def back_to_the_first_version(directory):
         kept = [row[1] for row in conn.execute("PRAGMA table_info(devices)")]
         for column in kept[kept.index("pruned") + 1 :]:
             conn.execute(f"ALTER TABLE devices DROP COLUMN {column}")
+        for table in ("events", "sinks"):
+            conn.execute(f"ALTER TABLE {table} DROP COLUMN crc")
         conn.execute("DELETE FROM _sqlite_migrations WHERE name <> '0001_first'")
         conn.execute("PRAGMA user_version = 1")
 
@@ -269,10 +273,10 @@ async def test_a_store_of_the_first_version_gets_accounts_that_balance(tmp_path)
         await deliver(outbox, position, 3)
         await outbox.remove(lambda conn, _: retention.remove_owed(conn, keep=[], limit=4))
         await deliver(outbox, position, 2, refused={5, 6})
-    before = rows(tmp_path, "SELECT * FROM sinks")
     back_to_the_first_version(tmp_path)
+    before = rows(tmp_path, "SELECT * FROM sinks")
     async with opened(tmp_path) as outbox:
-        assert before == rows(tmp_path, "SELECT * FROM sinks")
+        assert [(*row, None) for row in before] == rows(tmp_path, "SELECT * FROM sinks")
         names = ("received", "delivered", "waiting", "lettered", "expired")
         known = {
             None: (4, 3, 0, 0, 1),

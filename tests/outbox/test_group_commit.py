@@ -372,6 +372,27 @@ async def test_a_commit_that_fails_leaves_nothing_behind(failing, tmp_path, stat
     assert 2 == next(n for (_, measure), n in tallies(tmp_path).items() if measure == "enters")
 
 
+async def test_a_place_of_a_failed_commit_is_in_the_next_one(failing, tmp_path, monkeypatch):
+    """However soon the next commit comes: what was taken back counts as not written, and is not spared its pages."""
+    monkeypatch.setattr("gateway.outbox.places._RARELY_S", 1e6)
+    outbox = failing.outbox
+    await outbox.append([count(n) for n in range(6)], NOON)
+    position = await outbox.enlist("sink", start="oldest", window=4)
+    position.cursor = position.delivered = 3
+    outbox.settle(position)
+
+    def refuse(sql):
+        if sql == "COMMIT":
+            raise sqlite3.OperationalError("disk I/O error")
+
+    outbox._conn.watch = refuse
+    with pytest.raises(StoreUnavailable):
+        await outbox.append([count(7)], NOON)
+    outbox._conn.watch = None
+    await outbox.append([count(8)], NOON)
+    assert [(3,)] == rows(tmp_path, "SELECT cursor FROM sinks")
+
+
 @pytest.mark.parametrize("code", ["SQLITE_CORRUPT", "SQLITE_CORRUPT_INDEX", "SQLITE_NOTADB"])
 async def test_damage_ends_the_writer_and_marks_the_store(failing, tmp_path, code):
     """Once SQLite calls the file damaged every caller is refused and `run` raises; the start will salvage."""

@@ -4,14 +4,13 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from first_version import as_first_version
 from keeping import FILE_NAME, NOON, audited, count, counter, opened, rows
-from sqlite_utils import Database, Migrations
 
-from gateway.outbox import damage, schema
+from gateway.outbox import damage
 
 pytestmark = pytest.mark.anyio
 BOOK = "SELECT id, source, events FROM devices ORDER BY id"
-SHARED = ("events", "sinks", "arrears", "letters", "devices", "tallies", "meta")
 FACTS = [
     count(minute, 2, device=counter(name)) for name in ("counter-a", "counter-b") for minute in range(40)
 ]
@@ -24,22 +23,6 @@ async def stored(directory):
         position.cursor = 30
         position.settle("counter-a" for _ in range(30))
         await outbox.settle_now(position)
-
-
-def as_first_version(directory):
-    """Write the same store with the tables of the first migration alone."""
-    path = directory / FILE_NAME
-    new = path.rename(path.with_suffix(".new"))
-    with closing(sqlite3.connect(path, isolation_level=None)) as conn:
-        migrations = Migrations("gateway")
-        migrations(name="0001_first")(schema._first)
-        migrations.apply(Database(conn, execute_plugins=False))
-        conn.execute("PRAGMA user_version=1")
-        conn.execute("ATTACH ? AS new", (str(new),))
-        for table in SHARED:
-            names = ", ".join(column[1] for column in conn.execute(f"PRAGMA main.table_info({table})"))
-            conn.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM new.{table}")
-    new.unlink()
 
 
 async def test_the_book_of_a_first_version_is_saved(tmp_path):

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from keeping import NOON, count, opened, rows, settings
@@ -15,7 +16,7 @@ from gateway.outbox.connection import FILE_NAME
 pytestmark = pytest.mark.anyio
 
 
-PRAGMAS = {"synchronous": 2, "journal_mode": "wal", "mmap_size": 0, "max_page_count": 0, "page_size": 4096}
+PRAGMAS = {"synchronous": 2, "journal_mode": "wal", "mmap_size": 0, "max_page_count": 0, "page_size": 1024}
 
 
 def files(directory):
@@ -26,7 +27,7 @@ async def test_the_settings_of_the_promise_are_in_force(tmp_path):
     """The writing connection syncs every commit, uses a WAL, no mapping, and has its size bounded."""
     async with opened(tmp_path, max_bytes=50 * 2**20) as outbox:
         ask = {name: outbox._conn.execute(f"PRAGMA {name}").fetchone()[0] for name in PRAGMAS}
-    assert {**PRAGMAS, "max_page_count": 12_800} == ask
+    assert {**PRAGMAS, "max_page_count": 51_200} == ask
 
 
 async def test_a_second_gateway_is_told_that_there_is_a_first(tmp_path):
@@ -160,3 +161,24 @@ async def test_a_store_that_never_was_is_said(tmp_path):
     with pytest.raises(StoreUnavailable, match="has not run here yet"), reading.looking(tmp_path):
         pass
     assert set() == files(tmp_path)
+
+
+@pytest.mark.parametrize("readable", [True, False])
+async def test_a_new_directory_is_on_disk_with_its_own_entry(tmp_path, monkeypatch, readable):
+    """A store's directory that the gateway makes is synced in its parent; one that may not be read stops no start."""
+    synced, fsync, open_ = [], os.fsync, os.open
+
+    def seen(handle):
+        synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        fsync(handle)
+
+    def refused(path, flags, *rest, **more):
+        if not readable and str(path) == str(tmp_path) and flags & os.O_DIRECTORY:
+            raise PermissionError(13, "Permission denied")
+        return open_(path, flags, *rest, **more)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    monkeypatch.setattr(os, "open", refused)
+    async with opened(tmp_path / "var" / "store"):
+        assert [True] * 2 == [str(tmp_path / place) in synced for place in ("var", "var/store")]
+        assert readable == (str(tmp_path) in synced)

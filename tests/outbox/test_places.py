@@ -190,8 +190,9 @@ async def test_a_stop_writes_every_place(tmp_path):
     assert [(7,), (7,)] == rows(tmp_path, "SELECT cursor FROM sinks")
 
 
-async def test_an_older_note_never_replaces_a_newer_one(tmp_path):
+async def test_an_older_note_never_replaces_a_newer_one(tmp_path, monkeypatch):
     """A place that was settled earlier and is written later does not go back on disk."""
+    monkeypatch.setattr("gateway.outbox.places._RARELY_S", 0)
     async with opened(tmp_path) as outbox:
         await fill(outbox, [count(n) for n in range(10)])
         position = await outbox.enlist("sink", start="oldest", window=5)

@@ -23,7 +23,7 @@ from keeping import (
     tallies,
 )
 
-from gateway.outbox import Arrears, Housekeeper, Outbox, StoreDamaged, opening, salvage
+from gateway.outbox import Arrears, Housekeeper, Outbox, StoreDamaged, leaves, opening, salvage
 from gateway.outbox.connection import FILE_NAME
 
 pytestmark = pytest.mark.anyio
@@ -161,10 +161,43 @@ async def test_several_holes_cost_their_own_rows_and_no_others(store):
     assert salvaged.lost == len(owed(gone))
 
 
+@pytest.mark.parametrize("victim", ["root", "list of tables", "name in the list", "page size"])
+async def test_what_leads_to_the_log_is_gone_and_the_log_is_not(store, victim):
+    """Without its root, or without any list of tables, every row is found on its own page, byte for byte."""
+    before = log_of(store)
+    if victim == "root":
+        damage(store / FILE_NAME, (root(store, "events") - 1) * PAGE, bytes(PAGE))
+    elif victim == "list of tables":
+        damage(store / FILE_NAME, 100, bytes(PAGE - 100))
+    elif victim == "page size":
+        damage(store / FILE_NAME, 0, bytes(100))
+    else:
+        with contextlib.closing(sqlite3.connect(store / FILE_NAME, isolation_level=None)) as conn:
+            conn.execute("PRAGMA writable_schema=ON")
+            conn.execute("DELETE FROM sqlite_master WHERE name = 'events'")
+    (store / "gateway.damaged").touch()
+    salvaged, after = await reopened(store, before)
+    assert before == after
+    assert (EVENTS, 0) == (salvaged.events, salvaged.lost)
+
+
+async def test_rows_that_lie_on_several_pages_are_found_too(tmp_path):
+    """A body too long for its page is put together again, also from pages that are in the WAL alone."""
+    running = await Running.start(tmp_path / "store")
+    for number in range(20):
+        await running.outbox.append([count(number, 1, pad="x" * 613 * number)], NOON)
+    left = after_crash(tmp_path / "store", tmp_path / "left")
+    await running.abandon()
+    before = log_of(tmp_path / "store")
+    found = {row[0]: row[:11] for row in leaves.rows(left / FILE_NAME)}
+    assert before == found
+
+
 async def test_without_the_root_of_the_log_the_rest_is_there(store):
     """When nothing of the log can be read, places, tallies, book and letters are, and all owed events are lost."""
     before, days = log_of(store), tallies(store, "counter-3")
-    damage(store / FILE_NAME, (root(store, "events") - 1) * PAGE, bytes(200))
+    for page in tree(store / FILE_NAME, root(store, "events")):
+        damage(store / FILE_NAME, page.start, bytes(200))
     salvaged, after = await reopened(store, before)
     assert {} == after
     assert EVENTS - DELIVERED == salvaged.lost == account(store, "strict")[0].lost
@@ -376,6 +409,7 @@ async def test_a_file_that_was_cut_off(store, share):
     (store / "gateway.damaged").touch()
     salvaged, after = await reopened(store, before)
     assert all(before[seq] == row for seq, row in after.items())
+    assert share < 0.9 or len(after) > EVENTS // 2
     assert salvaged.problem
 
 
@@ -396,7 +430,7 @@ async def test_a_schema_that_is_not_ours_is_seen_at_the_start(store, statement):
     conn.close()
     async with opened(store) as outbox:
         assert outbox.salvaged is not None
-        assert (0 if "bodi" in statement else EVENTS) == outbox.salvaged.events
+        assert EVENTS == outbox.salvaged.events
         await outbox.append([event(EVENTS)], NOON)
 
 
