@@ -159,7 +159,8 @@ async def test_what_is_no_terminal_is_found_out(reply, reason):
 
 
 @pytest.mark.parametrize(
-    "address", ["", "ftp://h", "http://", "http://h:0", "http://h:99999", "http://u:p@h"]
+    "address",
+    ["", "ftp://h", "http://", "http://h:0", "http://h:99999", "http://u:p@h", "[20[::1]:80", "http://[::1"],
 )
 def test_what_is_no_address_of_a_terminal_is_refused(address):
     """A wrong address is said before anything is sent."""

@@ -188,6 +188,7 @@ class Forwarder:
                     await anyio.sleep(self._pacing.gather_s)
                 continue
             if not self.sink.connected:
+                await self.sink.send(())  # which says why, where the sink knows
                 raise SinkUnavailable("The connection was lost.")
             with anyio.move_on_after(min(draining.wait_s or _IDLE_CHECK_S, _IDLE_CHECK_S)):
                 await self._wake.wait()

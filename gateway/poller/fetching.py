@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from gateway import clock
+from gateway import clock, wary
 from gateway.poller.trouble import broken, late, redirected, too_large
 from gateway.source import Answer, Ask
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import httpx2
 
 MAX_BYTES = 16_000_000
-_IDLE_S = 4.0  # below the five seconds after which servers close an idle connection
 _CLOSE_S = 2.0
 # What the client lets through unwrapped: an alert of TLS 1.3 after the handshake, a stream closed under it.
 _BROKEN = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
@@ -95,13 +94,5 @@ class Fetcher:
     def _opened(self) -> "httpx2.AsyncClient":
         if self._client is None:
             secure = self._endpoint.startswith("https:")
-            self._client = self._httpx.AsyncClient(
-                verify=ssl.create_default_context() if secure else False,
-                trust_env=False,
-                follow_redirects=False,
-                timeout=None,
-                limits=self._httpx.Limits(
-                    max_connections=1, max_keepalive_connections=1, keepalive_expiry=_IDLE_S
-                ),
-            )
+            self._client = wary.client(verify=ssl.create_default_context() if secure else False)
         return self._client

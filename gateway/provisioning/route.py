@@ -1,5 +1,6 @@
 """The address of this box as a device sees it, and whether the device port answers there."""
 
+import re
 import socket
 from contextlib import closing
 from ipaddress import ip_address
@@ -8,6 +9,7 @@ from gateway.errors import GatewayError
 
 _SOMEWHERE = "192.0.2.1"  # an address of the documentation networks: nothing is sent to it
 _PROBE_S = 3.0
+_WORD = re.compile(r"([a-z]+://[^/]*/k/)([^/?#]+)", re.IGNORECASE)
 
 
 def own_address(towards: str = _SOMEWHERE, port: int = 80) -> tuple[str, str]:
@@ -34,6 +36,17 @@ def push_url(address: str, port: int, path: str) -> str:
     """Write the URL that a device pushes to."""
     host = f"[{address}]" if ip_address(address).version == 6 else address
     return f"http://{host}:{port}{path}"
+
+
+def word_in(url: str) -> str | None:
+    """Give the secret word that stands in the path of a URL: `/k/WORD`."""
+    found = _WORD.match(url)
+    return found[2] if found else None
+
+
+def masked_url(url: str) -> str:
+    """Write a URL for a screen or a log: without the secret word in its path."""
+    return _WORD.sub(r"\1***", url)
 
 
 def port_answers(address: str, port: int) -> str | None:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import anyio
-import httpx2
 
+from gateway import wary
 from gateway.errors import GatewayError
+from gateway.provisioning.route import word_in
 
 _SUBSCRIBE = "/v1/event/subscribe"
 _PING = "/v2/datasync/ping"
@@ -43,19 +44,24 @@ class Subscription:
         return self.dest is not None
 
     def leads_to(self, url: str) -> bool:
-        """Say whether it pushes to the same port of the same host; any path is understood there."""
-        return self.enabled is not False and _place(self.dest or "") == _place(url)
+        """Say whether it pushes to the same port of the same host; any path is understood there, if the word is right."""
+        dest = self.dest or ""
+        return (
+            self.enabled is not False
+            and _place(dest) == _place(url)
+            and word_in(url) in (None, word_in(dest))
+        )
 
 
 class Terminal:
     """One terminal that listens on its web port."""
 
     def __init__(self, endpoint: str, *, timeout_s: float = 5.0) -> None:
-        parts = urlsplit(endpoint if "://" in endpoint else f"http://{endpoint}")
         try:
+            parts = urlsplit(endpoint if "://" in endpoint else f"http://{endpoint}")
             port = parts.port
-        except ValueError:
-            port = 0
+        except ValueError:  # brackets that do not close, or a port that is no number
+            parts, port = urlsplit(""), 0
         if port is None:
             port = 443 if parts.scheme == "https" else 80
         if parts.scheme not in ("http", "https") or not parts.hostname or not port or parts.username:
@@ -65,6 +71,9 @@ class Terminal:
         self.host, self.port = parts.hostname, port
         self._url = f"{parts.scheme}://{parts.netloc}"
         self._timeout_s = timeout_s
+        import httpx2  # noqa: PLC0415 - the daemon starts faster without it, and rarely talks to a terminal
+
+        self._httpx = httpx2
 
     @property
     def place(self) -> str:
@@ -92,21 +101,21 @@ class Terminal:
         try:
             with anyio.fail_after(self._timeout_s):
                 status, text = await self._exchange(method, path, body)
-        except (TimeoutError, httpx2.TimeoutException) as error:
+        except (TimeoutError, self._httpx.TimeoutException) as error:
             sentence = (
                 f"{self.place} did not answer within {self._timeout_s:g} s: check the address, that the terminal is on,"
                 " and that no firewall or guest network lies between."
             )
             raise TerminalTrouble("timeout", sentence) from error
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+        except (self._httpx.HTTPError, self._httpx.InvalidURL, OSError) as error:
             raise self._unreached(error) from error
         return self._understood(status, text)
 
     async def _exchange(self, method: str, path: str, body: Mapping[str, object] | None) -> tuple[int, bytes]:
         # Without `trust_env` a proxy of this box never sees what is meant for a device in the same room.
         async with (
-            httpx2.AsyncClient(base_url=self._url, timeout=self._timeout_s, trust_env=False) as client,
-            client.stream(method, path, json=body) as answer,
+            wary.client(verify=self._url.startswith("https:")) as client,
+            client.stream(method, self._url + path, json=body) as answer,
         ):
             return answer.status_code, await _beginning(answer.aiter_raw())
 
@@ -120,7 +129,7 @@ class Terminal:
             return TerminalTrouble("refused", sentence)
         if any(isinstance(cause, socket.gaierror) for cause in causes):
             return TerminalTrouble("name", f"{self.host} is no name that this box can resolve.")
-        if any(isinstance(cause, httpx2.ConnectError | OSError) for cause in causes[:1]):
+        if any(isinstance(cause, self._httpx.ConnectError | OSError) for cause in causes[:1]):
             return TerminalTrouble("no_route", f"There is no way to {self.place} ({_plain(str(error))}).")
         sentence = f"{self.place} broke off without an answer: it may be no face terminal, or want https://."
         return TerminalTrouble("broken", sentence)

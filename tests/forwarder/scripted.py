@@ -62,7 +62,9 @@ class Scripted:
             outcome = await outcome
         await asyncio.sleep(0)
         if isinstance(outcome, BaseException):
-            self._take(batch[: getattr(outcome, "delivered", 0)])
+            if isinstance(outcome, SinkUnavailable):  # how many come at once is a matter of speed
+                outcome.delivered = min(outcome.delivered, len(batch))
+                self._take(batch[: outcome.delivered])
             raise outcome
         refused = outcome or {}
         self._take([event for index, event in enumerate(batch) if index not in refused])

@@ -71,6 +71,19 @@ async def test_what_was_taken_before_a_fault_is_not_sent_again(outbox):
         assert list(range(1, 21)) == line.sink.taken
 
 
+async def test_the_place_moves_behind_the_batch_and_not_before_it(outbox):
+    """While the far end has a batch in its hands the place is still in front of it, in memory as well."""
+    places = []
+
+    def look(batch):
+        places.append((line.forwarder.position.cursor, batch[0].seq))
+
+    async with driven(outbox, Scripted(look, look, window=5)) as line:
+        await fill(outbox, minutes(1, 10))
+        await line.drained()
+    assert [(0, 1), (5, 6)] == places
+
+
 async def test_after_an_outage_a_live_first_sink_sends_what_is_new_first(outbox, tmp_path):
     """New events do not wait for a backlog; the backlog follows beside them, and both ends meet."""
     await fill(outbox, minutes(1, 100))
@@ -438,9 +451,11 @@ async def test_an_event_that_the_sink_breaks_on_does_not_hold_up_the_others(outb
 
 
 async def test_an_entry_that_cannot_be_rendered_does_not_hold_up_the_others(outbox, tmp_path):
-    """A row whose personal part is no JSON, after damage nobody noticed, becomes a letter."""
+    """A row of an older gateway whose personal part is no object, after damage nobody noticed, becomes a letter."""
     await fill(outbox, minutes(1, 10))
-    await outbox.write(lambda conn: conn.execute("UPDATE events SET personal = '{' WHERE seq = 4"))
+    await outbox.write(
+        lambda conn: conn.execute("UPDATE events SET personal = '[1]', crc = NULL WHERE seq = 4")
+    )
     outbox._tail.forget(10)
     async with driven(outbox, Scripted()) as line:
         await line.drained()

@@ -8,7 +8,7 @@ import pytest
 from keeping import NOON, Running, count, fill, opened
 from scripted import Line, Scripted, driven, later, on_disk
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, SinkUnavailable
 from gateway.faults import Faults
 from gateway.outbox import StoreDamaged
 from gateway.retry import Backoff
@@ -79,6 +79,17 @@ async def test_a_connection_that_is_lost_while_idle_is_opened_again(outbox, monk
         await line.drained()
         line.sink.connected = False
         await line.until(lambda: line.sink.opens == 2)
+
+
+async def test_the_reason_of_a_connection_that_was_lost_while_idle_is_told(outbox, monkeypatch):
+    """A sink that knows why its far end is gone is heard, also when there was nothing to send."""
+    monkeypatch.setattr("gateway.forwarder.loop._IDLE_CHECK_S", 0.01)
+    async with driven(outbox, Scripted(), backoff=LONG) as line:
+        await line.drained()
+        line.sink.script.append(SinkUnavailable("It hung up over a packet.", fault="mqtt_unasked"))
+        line.sink.connected = False
+        await line.until(lambda: line.forwarder.last_error)
+        assert "It hung up over a packet." == line.forwarder.last_error
 
 
 async def test_a_wish_to_wait_is_obeyed(outbox):

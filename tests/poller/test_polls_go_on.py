@@ -9,6 +9,7 @@ from camlytics_site import LISBON, HandClock, poll, polled
 from keeping import count, counter, rows
 from scripted_polls import Scripted
 
+from gateway.event import event_id
 from gateway.simulate.camlytics import Camlytics, Pc, Says
 from gateway.source import Aside, Page, Reading
 from gateway.sources.camlytics.walltime import ms_of
@@ -92,7 +93,7 @@ async def test_a_poll_after_webhooks_begins_where_they_ended(tmp_path):
     channel = replace(counter("camlytics-hall-c1"), source="camlytics")
     until = datetime(2026, 6, 17, 9, 45, tzinfo=UTC)
     hourly = replace(count(0, device=channel), time=until.replace(minute=30), end=until)
-    hourly = replace(hourly, id=f"{channel.id}:{ms_of(hourly.time) // 1000}:sums")
+    hourly = replace(hourly, id=event_id(channel.id, "sums", order=ms_of(hourly.time) // 1000))
     with Camlytics(pc) as server:
         async with polled(tmp_path) as site:
             await site.outbox.append([hourly], morning)

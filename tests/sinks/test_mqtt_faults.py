@@ -1,12 +1,14 @@
 """What the sink makes of a broker that misbehaves, byte by byte."""
 
+import asyncio
+import contextlib
 import json
 import random
 import time
 
 import anyio
 import pytest
-from brokers import ACCEPT, CLOSE, IGNORE, FakeBroker, Mosquitto, Subscriber, puback, watch
+from brokers import ACCEPT, CLOSE, IGNORE, FakeBroker, Mosquitto, Subscriber, _packet, puback, watch
 from mqtt_sinks import BOTH_VERSIONS, event, events, make_sink, opened, seqs
 
 from gateway.errors import SinkUnavailable
@@ -184,7 +186,10 @@ async def test_a_disconnect_in_mid_batch_tells_exactly_what_was_acknowledged():
 # Reason codes
 
 
-@pytest.mark.parametrize(("code", "word"), [(0x90, "topic name invalid"), (0x99, "payload format invalid")])
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [(0x90, "topic name invalid"), (0x95, "packet too large"), (0x99, "payload format invalid")],
+)
 async def test_codes_that_mean_never_reject_only_that_event(code, word):
     """An event that can never be taken is rejected with the broker's word; the others of the batch are taken."""
     broker = FakeBroker(answer=lambda p: bytes([code]) if seq_of(p) == 2 else ACCEPT)
@@ -420,10 +425,27 @@ async def test_a_stated_reason_for_hanging_up_is_told(code, fault):
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"\xff\xff\xff\xff\xff\xff", b"\x40\x00", b"\x40\x03\x00\x01\x01", b"\x00\x00", b"\xf0\x00"]
+    ("garbage", "fault", "named"),
+    [
+        (b"\xff\xff\xff\xff\xff\xff", "mqtt_unasked", "AUTH"),
+        (b"\x40\x00", "mqtt_lost", "PUBACK 40 00"),
+        (b"\x40\x03\x00\x01\x01", "mqtt_lost", "PUBACK 40 03 00 01 01"),
+        (b"\x00\x00", "mqtt_lost", "0x00"),
+        (b"\xf0\x00", "mqtt_unasked", "AUTH"),
+        (b"\x34\x08\x00\x01a\x00\x07\x00xy", "mqtt_unasked", "PUBLISH"),
+        (b"\xd0\x00", "mqtt_unasked", "PINGRESP"),
+        (puback(60_000) * 1000, "mqtt_unasked", "PUBACKs of what was never sent"),
+        (b"\xe0\xff\xff\x7f", "mqtt_lost", "a packet of 2097155 bytes"),
+        (
+            b"\xe0\x05\x8b\x03\x1f\x00\x05",
+            "mqtt_lost",
+            "cannot be read (",
+        ),  # a reason that ends beyond its packet
+        (b"\xe0\x01\x42", "mqtt_lost", "cannot be read ("),
+    ],
 )
-async def test_garbage_from_the_broker_is_later_and_no_traceback(garbage):
-    """Bytes that are not MQTT end the connection as a fault, and the loop goes on."""
+async def test_garbage_from_the_broker_is_later_and_no_traceback(garbage, fault, named, caplog):
+    """What is no answer to us ends the connection as a fault that names it, and the loop goes on."""
     async with FakeBroker().listening() as broker:
         sink = make_sink(broker.port)
         await sink.open()
@@ -434,11 +456,122 @@ async def test_garbage_from_the_broker_is_later_and_no_traceback(garbage):
 
         broker.answer = answer
         error = await failed_send(sink, events(3))
-        assert "mqtt_lost" == error.fault
+        assert fault == error.fault
+        assert named in str(error)
         broker.answer = lambda _: ACCEPT
         await sink.open()
         assert {} == await sink.send(events(3))
         await sink.close()
+    assert [] == [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize("version", BOTH_VERSIONS)
+@pytest.mark.parametrize(
+    "flood",
+    [
+        b"\x34\x89\x7a\x00\x01a\x00\x07\x00" + b"x" * 15_617,
+        b"\xd0\x00",
+        b"\x30\x04\x00\x01ax",
+        puback(60_000),
+    ],
+)
+async def test_a_flood_from_the_broker_is_not_kept_and_blames_no_event(flood, version):
+    """However much a broker sends that nobody asked for, nothing of it is held, and no event becomes a letter."""
+    async with FakeBroker(
+        version=version, connack=b"\0\0\0" if version == 5 else b"\0\0"
+    ).listening() as broker:
+        sink = make_sink(broker.port, version=version)
+
+        def answer(published):
+            if seq_of(published) == 1:
+                broker.write(flood * (4_000_000 // len(flood)))
+                return IGNORE
+            return ACCEPT
+
+        broker.answer = answer
+        batch = events(3)
+        for _ in range(6):
+            await sink.open()
+            error = await failed_send(sink, batch)
+            assert "mqtt_unasked" == error.fault
+            batch = batch[error.delivered :]
+        broker.answer = lambda _: ACCEPT
+        await sink.open()
+        assert {} == await sink.send(batch)
+        await sink.close()
+
+
+async def test_a_flood_before_the_status_is_taken_ends_at_once():
+    """A broker that floods behind its CONNACK does not hold the opening up until its time is over."""
+
+    async def flood(_reader, writer):
+        writer.write(b"\x20\x03\0\0\0" + b"\xd0\x00" * 50)
+
+    server = await asyncio.start_server(flood, "127.0.0.1", 0)
+    with contextlib.closing(server):
+        sink = make_sink(server.sockets[0].getsockname()[1], connect_timeout_s=30)
+        with anyio.fail_after(10), pytest.raises(SinkUnavailable) as caught:
+            await sink.open()
+        await sink.close()
+    assert "mqtt_unasked" == caught.value.fault
+
+
+@pytest.mark.parametrize("version", BOTH_VERSIONS)
+async def test_a_line_on_which_acknowledgements_come_is_not_silent(version):
+    """A ping that is stuck behind a window on a slow line does not end it while acknowledgements go on coming."""
+    waiting = []
+
+    async def serve(reader, writer):
+        await reader.read(100)
+        writer.write(b"\x20\x03\0\0\0" if version == 5 else b"\x20\x02\0\0")
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                first, body, _ = await _packet(reader)
+                if first >> 4 == 3:
+                    topic_end = 2 + int.from_bytes(body[:2], "big")
+                    waiting.append(int.from_bytes(body[topic_end : topic_end + 2], "big"))
+                if len(waiting) == 1 and not body[2:topic_end].endswith(b"/event"):
+                    writer.write(puback(waiting.pop()))
+                    acknowledging.append(asyncio.create_task(slowly(writer)))
+        writer.close()
+
+    async def slowly(writer):
+        while True:
+            await asyncio.sleep(0.3)
+            if waiting:
+                writer.write(puback(waiting.pop(0)))
+
+    acknowledging = []
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    with contextlib.closing(server):
+        sink = make_sink(server.sockets[0].getsockname()[1], version=version, keepalive_s=1)
+        await sink.open()
+        assert {} == await sink.send(events(15))
+        for task in acknowledging:
+            task.cancel()
+        await sink.close()
+
+
+async def test_a_broker_is_told_how_long_its_answers_may_be():
+    """CONNECT of MQTT 5 announces the longest packet that is read."""
+    async with FakeBroker().listening() as broker, opened(broker.port):
+        assert b"\x27" + (65_536).to_bytes(4, "big") in broker.connects[0]
+
+
+@pytest.mark.parametrize("code", [0x90, 0x95, 0x99])
+async def test_a_last_word_holds_when_the_broker_hangs_up_behind_it(code):
+    """An event that the broker refuses for good is rejected also when it ends the connection before the rest is told."""
+
+    def answer(published):
+        if seq_of(published) == 3:
+            broker.write(puback(published.mid, bytes([code])))
+            return CLOSE
+        return ACCEPT
+
+    async with FakeBroker(answer=answer).listening() as broker:
+        rejected, _ = await deliver(make_sink(broker.port), events(8))
+    assert [3] == list(rejected)
+    assert set(range(8)) == set(seqs(broker.events()))
 
 
 # Sizes, with the real mosquitto

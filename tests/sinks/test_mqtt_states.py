@@ -226,3 +226,63 @@ async def test_close_says_goodbye_after_the_last_message():
         await anyio.sleep(0.05)
         assert b"stopped" in broker.published[-1].payload
         assert 1 == broker.goodbyes
+
+
+async def _send_in_spite_of(sink, batch):
+    """Do as the core does: open and send until it is through."""
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            await sink.open()
+            assert {} == await sink.send(batch)
+        except SinkUnavailable:
+            assert tries < 20, "what is only shown keeps the events from leaving"
+            await anyio.sleep(0.05)
+        else:
+            return
+
+
+@pytest.mark.parametrize(("version", "limit"), [(4, "max_packet_size 1000"), (5, "message_size_limit 1000")])
+async def test_a_state_beyond_a_limit_that_nobody_announced_stops_no_event(tmp_path, version, limit):
+    """A broker that closes on a state that is too large gets all events, and the state no more."""
+    with Mosquitto(tmp_path, limit) as broker:
+        states = [State("counter-a", b'"' + b"x" * 2000 + b'"'), state("counter-b", 1)]
+        sink = make_sink(broker.port, states=states, version=version)
+        await _send_in_spite_of(sink, events(5))
+        await sink.publish_states([state("counter-a", 2)])  # a small one is shown again
+        with Subscriber(broker.port, "gateway/gw7/+/state") as subscriber:
+            shown = await watch(subscriber, lambda got: len({m.topic for m in got}) == 2)
+        assert {2} == {json.loads(m.payload)["in_today"] for m in shown if "counter-a" in m.topic}
+        await sink.close()
+
+
+@pytest.mark.parametrize("limit", ["max_packet_size 1000", "message_size_limit 1000"])
+@pytest.mark.parametrize("version", [4, 5])
+async def test_a_status_that_is_too_large_is_shown_shorter(tmp_path, version, limit):
+    """With many faults the status can be larger than the broker takes: the events leave, and its first lines are shown."""
+    faults = [{"code": "device_silent", "sentence": "x" * 100} for _ in range(20)]
+    status = json.dumps({"state": "online", "gateway": "gw7", "version": "1", "faults": faults}).encode()
+
+    async def read_states():
+        return []
+
+    with Mosquitto(tmp_path, limit) as broker:
+        options = MqttOptions(
+            name="out", host="127.0.0.1", port=broker.port, gateway_id="gw7", version=version
+        )
+        sink = MqttSink(options, read_states, lambda: status)
+        await _send_in_spite_of(sink, events(5))
+        await sink.publish_status(status)
+        await _send_in_spite_of(sink, events(5, first=5))
+        if (version, limit.split()[0]) != (
+            4,
+            "message_size_limit",
+        ):  # that one acknowledges it and throws it away
+            with Subscriber(broker.port, STATUS) as subscriber:
+                shown = await watch(subscriber, lambda got: got)
+            assert (20, "1") == (
+                last_on(shown, STATUS)["faults_not_shown"],
+                last_on(shown, STATUS)["version"],
+            )
+        await sink.close()

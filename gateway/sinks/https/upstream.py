@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
+from gateway import wary
 from gateway.errors import SinkUnavailable
 from gateway.sinks.https.failure import unanswered
 from gateway.sinks.https.options import HttpsOptions
@@ -23,7 +24,6 @@ from gateway.sinks.https.verdict import Answer, named, quoted
 if TYPE_CHECKING:
     import httpx2
 
-_IDLE_S = 4.0
 _CLOSE_S = 2.0
 _ANSWER_BYTES = 8192
 _GZIP_FROM = 1000  # bytes; a smaller body fits one packet anyway
@@ -56,15 +56,7 @@ class Upstream:
     async def open(self) -> None:
         """Begin with a new client; the receiver is reached by the next request."""
         await self.close()
-        self._client = self._httpx.AsyncClient(
-            verify=self._tls,
-            trust_env=False,
-            follow_redirects=False,
-            timeout=None,
-            limits=self._httpx.Limits(
-                max_connections=1, max_keepalive_connections=1, keepalive_expiry=_IDLE_S
-            ),
-        )
+        self._client = wary.client(verify=self._tls)
 
     async def close(self) -> None:
         """Close the connection, without waiting for a far end that does not."""

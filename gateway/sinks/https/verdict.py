@@ -1,7 +1,8 @@
 """What an answer of the receiver means for the events of the request.
 
 Only the status line counts: a receiver that answers 2xx and refuses single events inside the body is
-not supported, because what it did not take would be lost.
+not supported, because what it did not take would be lost. One thing is looked at in the body: a web page
+was written by something that stands before the receiver, and the receiver may never have seen the events.
 """
 
 import re
@@ -15,6 +16,7 @@ from http import HTTPStatus
 from gateway.errors import SinkUnavailable
 
 _QUOTE_CHARS = 200
+_PAGE = ("<!doctype html", "<html")
 
 
 class Verdict(Enum):
@@ -35,9 +37,14 @@ class Answer:
     quote: str  # the beginning of the body, fit for a person's eyes
 
     @property
+    def is_page(self) -> bool:
+        """Whether this was written for a person: a login, a proxy or a maintenance page in the receiver's place."""
+        return self.quote.lower().startswith(_PAGE)
+
+    @property
     def verdict(self) -> Verdict:
         if 200 <= self.status <= 299:
-            return Verdict.TAKEN
+            return Verdict.LATER if self.is_page else Verdict.TAKEN
         if self.status == 413:
             return Verdict.TOO_LARGE
         return Verdict.REFUSED if self.status in (400, 415, 422) else Verdict.LATER
@@ -78,11 +85,16 @@ _UNFORESEEN = (
     "https_unexpected",
     "the gateway tries again; ask the receiver's operator what this answer means",
 )
+_A_PAGE = (
+    "https_unexpected",
+    "a page for people is no word of the receiver's, so nothing counts as taken: check what stands before it",
+)
 
 
 def unavailable(answer: Answer, place: str, *, max_retry_after_s: float) -> SinkUnavailable:
     """Turn an answer that means later into the error that says so."""
-    fault, action = _LATER.get(answer.status) or _LATER_BY_CLASS.get(answer.status // 100) or _UNFORESEEN
+    known = _LATER.get(answer.status) or _LATER_BY_CLASS.get(answer.status // 100)
+    fault, action = known or (_A_PAGE if answer.is_page else _UNFORESEEN)
     target = quoted(answer.headers.get("location", "").partition("?")[0])
     where = f" and points to {target}" if target and fault == "https_redirect" else ""
     return SinkUnavailable(

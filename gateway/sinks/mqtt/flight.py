@@ -10,6 +10,7 @@ from gateway.sinks.mqtt.suspects import Suspects
 from gateway.sinks.mqtt.topics import Topics, packet_size
 from gateway.sinks.mqtt.trouble import NEVER, SUSPICIOUS, refusal
 
+_TOO_LARGE = 0x95
 _FAILURE = 0x80  # PUBACK reason codes from here on
 
 
@@ -102,7 +103,9 @@ class Flight:
             if self._suspects:
                 self._suspects.clear(seq)
         elif code in NEVER:
-            self.rejected[index] = f"The broker refuses the event: {refusal(code)}."
+            advice = " (its limit, when it announces none: `max_packet_bytes`)" if code == _TOO_LARGE else ""
+            self.rejected[index] = f"The broker refuses the event: {refusal(code)}{advice}."
+            self._suspects.condemned(seq, self.rejected[index])
         else:
             self.refused[index] = code
             why = f"The broker refuses this event again and again: {refusal(code)}."

@@ -18,6 +18,7 @@ from gateway.sinks.mqtt import trouble
 from gateway.sinks.mqtt.connection import Connection, Terms
 from gateway.sinks.mqtt.flight import Flight
 from gateway.sinks.mqtt.options import MqttOptions
+from gateway.sinks.mqtt.showing import Showing, shorter
 from gateway.sinks.mqtt.topics import LARGEST_PACKET, Topics, packet_size
 from gateway.sinks.mqtt.trouble import End, Loss
 from gateway.sinks.mqtt.verdicts import Verdicts
@@ -44,6 +45,7 @@ class MqttSink:
         self._states = states
         self._status = status
         self._verdicts = Verdicts(options, self._topics)
+        self._showing = Showing()
         self._connection: Connection | None = None
         self._traffic: Window | None = None
         self._opened_at = 0.0
@@ -88,13 +90,15 @@ class MqttSink:
         """Show status and states. The status must be acknowledged: from then on a fault is not the greeting's."""
         limit = min(self._options.inflight, terms.receive_maximum)
         traffic = self._traffic = Window(connection.publish, limit=limit, retain=terms.retain)
-        traffic.show(self._topics.status, self._status())
+        self._show_status(traffic, self._status())
         traffic.fill()
         # States that come from now on wait for the reading of all states, which must not overtake them.
         traffic.states_may_go = False
         with anyio.move_on_after(self._options.connect_timeout_s) as waiting:
-            await traffic.drained()
+            if connection.loss is None:  # else nobody would end the wait
+                await traffic.drained()
         if connection.loss:
+            self._find_out(connection.loss, traffic)
             raise trouble.lost_at_greeting(connection.loss, self._topics.status, self._options)
         if waiting.cancelled_caught:
             raise trouble.no_answer(self._options)
@@ -140,10 +144,19 @@ class MqttSink:
 
     def _bury(self, flight: Flight | None = None) -> SinkUnavailable:
         """Forget the dead connection and say how it died."""
-        connection, self._connection, self._traffic = self._connection, None, None
+        connection, self._connection = self._connection, None
+        traffic, self._traffic = self._traffic, None
         if connection is None or connection.loss is None:
             return SinkUnavailable(f"There is no connection to {self._options.endpoint}.", fault="mqtt_lost")
-        return self._verdicts.lost(connection.loss, time.monotonic() - self._opened_at, flight)
+        was_shown = traffic is not None and self._find_out(connection.loss, traffic)
+        lived_s = time.monotonic() - self._opened_at
+        return self._verdicts.lost(connection.loss, lived_s, flight, blames_event=not was_shown)
+
+    def _find_out(self, loss: Loss, traffic: Window) -> bool:
+        """Note what the broker closed on; True when that can be something shown, and is no event's doing."""
+        if loss.end is End.SILENT or not loss.may_be_the_event:
+            return False
+        return self._showing.ended_connection(traffic.unanswered_state, traffic.answered_state)
 
     async def close(self) -> None:
         connection, traffic = self._connection, self._traffic
@@ -168,8 +181,19 @@ class MqttSink:
 
     async def publish_status(self, status: bytes) -> None:
         if self._traffic and self.connected:
-            self._traffic.show(self._topics.status, status)
+            self._show_status(self._traffic, status)
             self._traffic.fill()
+
+    def _show_status(self, traffic: Window, status: bytes) -> None:
+        """Show as much of the status as the broker takes; with many faults it is long."""
+        for form in shorter(status):
+            if self._takes(self._topics.status, form):
+                traffic.show(self._topics.status, form)
+                return
+
+    def _takes(self, topic: str, payload: bytes) -> bool:
+        fits = packet_size(topic, payload, self._options.version) <= self._max_packet
+        return fits and self._showing.fits(topic, payload)
 
     def describe(self) -> Mapping[str, Json]:
         """Say what the status page shows of this sink; nothing in it is secret."""
@@ -203,15 +227,14 @@ class MqttSink:
         for state in states:
             with contextlib.suppress(Rejected):  # its events are rejected with a reason; once is enough
                 topic = self._topics.state(state.device)
-                if packet_size(topic, state.payload, self._options.version) <= self._max_packet:
+                if self._takes(topic, state.payload):
                     yield topic, state.payload
 
     def _offline(self, **more: str) -> bytes:
         return json.dumps({"state": "offline", "gateway": self._options.gateway_id, **more}).encode()
 
-    def _acknowledged(self, mid: int, code: int) -> None:
-        if self._traffic:
-            self._traffic.acknowledge(mid, code)
+    def _acknowledged(self, mid: int, code: int) -> bool:
+        return self._traffic is not None and self._traffic.acknowledge(mid, code)
 
     def _turn(self) -> None:
         if self._connection and self._traffic:

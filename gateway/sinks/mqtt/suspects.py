@@ -62,6 +62,10 @@ class Suspects:
         elif found.failures >= _TRIES:
             self._judge(found, why)
 
+    def condemned(self, seq: int, why: str) -> None:
+        """Keep the broker's last word on this event, which some brokers hang up on before it can be told."""
+        self._by_seq.setdefault(seq, _Suspicion(self.accepted)).verdict = why
+
     def clear(self, seq: int) -> None:
         """Forget this event: it was taken, or its rejection was told."""
         self._by_seq.pop(seq, None)

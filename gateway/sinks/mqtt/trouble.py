@@ -15,6 +15,7 @@ class End(StrEnum):
     CLOSED = "closed"  # the broker closed it and said nothing
     TOLD = "told"  # the broker sent a DISCONNECT with a reason
     UNREADABLE = "unreadable"  # the broker sent something that is not MQTT as we speak it
+    UNASKED = "unasked"  # the broker sent what is MQTT and for others; no event of ours is the reason
     SILENT = "silent"  # the broker did not answer pings or acknowledge in time
     OURS = "ours"  # we left
 
@@ -62,10 +63,11 @@ _REFUSALS = {  # PUBACK reason codes, as a person may read them
     0x87: "not authorised",
     0x90: "topic name invalid",
     0x91: "packet identifier in use",
+    0x95: "packet too large",
     0x97: "quota exceeded",
     0x99: "payload format invalid",
 }
-NEVER = frozenset({0x90, 0x99})  # no later attempt can end otherwise
+NEVER = frozenset({0x90, 0x95, 0x99})  # no later attempt can end otherwise
 SUSPICIOUS = frozenset({0x80, 0x83})  # the broker will not say whether it is this event or itself
 
 
@@ -157,6 +159,12 @@ def lost(loss: Loss, options: MqttOptions) -> SinkUnavailable:
         )
     if loss.end is End.SILENT:
         return SinkUnavailable(f"{at} stopped answering{detail}.", fault="mqtt_timeout")
+    if loss.end is End.UNASKED:
+        return SinkUnavailable(
+            f"{at} sends messages that nobody asked for{detail}, and the gateway reads none: check that this is your "
+            "broker, and that it subscribes its clients to nothing by itself.",
+            fault="mqtt_unasked",
+        )
     if loss.end is End.UNREADABLE:
         return SinkUnavailable(f"{at} sent an answer that cannot be read{detail}.", fault="mqtt_lost")
     return SinkUnavailable(f"{at} closed the connection{detail}.", fault="mqtt_lost")

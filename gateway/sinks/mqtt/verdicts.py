@@ -32,7 +32,9 @@ class Verdicts:
             self.suspects.clear(flight.batch[index].seq)
         return flight.rejected
 
-    def lost(self, loss: Loss, lived_s: float, flight: Flight | None) -> SinkUnavailable:
+    def lost(
+        self, loss: Loss, lived_s: float, flight: Flight | None, *, blames_event: bool = True
+    ) -> SinkUnavailable:
         """Say how a connection was lost, and whether that is the fault of an event or of another client."""
         if flight and flight.refused:
             return self._refused(flight)
@@ -48,7 +50,7 @@ class Verdicts:
             self._short_lives = 0
         if flight:
             told.delivered = flight.delivered
-            if first is not None and loss.may_be_the_event:
+            if first is not None and blames_event and loss.may_be_the_event:
                 self._blame(flight, first, loss)
         return told
 

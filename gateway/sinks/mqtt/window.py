@@ -15,6 +15,7 @@ _STATE = -1  # acknowledges a state; indexes of events are 0 and up
 _NOBODY = -2  # acknowledges an event of a `send` that has ended
 _STATE_SHARE = 10  # states hold at most one part in this many
 _FAILURE = 0x80
+_TOO_LARGE = 0x95
 
 
 class _Publish(Protocol):
@@ -30,12 +31,17 @@ class Window:
         self.states_may_go = True
         self.last_ack = time.monotonic()
         self.broken = False  # paho would not take a message: the connection is of no more use
+        self.answered_state: tuple[str, int] | None = (
+            None  # topic and size, when a state was acknowledged last
+        )
         self.state_refused: int | None = None  # reason code of the last state or status that was refused
+        self._too_large: tuple[str, int] | None = None
         self._drained = anyio.Event()
         self._publish = publish
         self._retain = retain
         self._out: dict[int, int] = {}  # packet identifier: index of the event, or one of the above
         self._states: dict[str, bytes] = {}  # topic: newest payload, waiting
+        self._shown: dict[int, tuple[str, int]] = {}  # packet identifier: topic and size of a state under way
         self._states_out = 0
         self._state_limit = max(1, limit // _STATE_SHARE)
         self._states_turn = False
@@ -81,24 +87,40 @@ class Window:
             self._drained = anyio.Event()
             await self._drained.wait()
 
+    @property
+    def unanswered_state(self) -> tuple[str, int] | None:
+        """Topic and size of the state that waits longest for its acknowledgement; None when that is an event.
+
+        A state that the broker called too large counts as one: mosquitto hangs up behind that word.
+        """
+        if self._too_large:
+            return self._too_large
+        return self._shown.get(next(iter(self._out), -1))
+
     def stop(self) -> None:
         """Wake everybody who waits: nothing will be acknowledged any more."""
         if self.flight:
             self.flight.ended.set()
         self._drained.set()
 
-    def acknowledge(self, mid: int, code: int) -> None:
+    def acknowledge(self, mid: int, code: int) -> bool:
+        """Note what the broker made of a message; False when none of that number is on the way."""
         index = self._out.pop(mid, None)
         if index is None:
-            return
+            return False
         if index == _STATE:
             self._states_out -= 1
+            self.answered_state = self._shown.pop(mid)
             if code >= _FAILURE:
                 self.state_refused = code
-            return
+            if code == _TOO_LARGE:
+                self._too_large = self.answered_state
+            return True
+        self.answered_state = None
         self.last_ack = time.monotonic()  # of an event: a broker that takes only states makes no progress
         if index >= 0 and self.flight:
             self.flight.acknowledged(index, code)
+        return True
 
     def _send_event(self) -> bool:
         flight = self.flight
@@ -106,7 +128,7 @@ class Window:
         if flight is None or due is None or (self._out and flight.wants_quiet):
             return False
         index, topic = due
-        if not self._put(topic, flight.batch[index].payload, index, retain=False):
+        if self._put(topic, flight.batch[index].payload, index, retain=False) is None:
             return False
         flight.sent()
         return True
@@ -117,16 +139,17 @@ class Window:
         if self.flight and self.flight.wants_quiet:
             return False
         topic = next(iter(self._states))
-        if not self._put(topic, self._states[topic], _STATE, retain=self._retain):
+        mid = self._put(topic, self._states[topic], _STATE, retain=self._retain)
+        if mid is None:
             return False
-        del self._states[topic]
+        self._shown[mid] = (topic, len(self._states.pop(topic)))
         self._states_out += 1
         return True
 
-    def _put(self, topic: str, payload: bytes, index: int, *, retain: bool) -> bool:
+    def _put(self, topic: str, payload: bytes, index: int, *, retain: bool) -> int | None:
         mid = self._publish(topic, payload, retain=retain)
         if mid is None:
             self.broken = True
-            return False
+            return None
         self._out[mid] = index
-        return True
+        return mid

@@ -68,6 +68,22 @@ async def test_what_was_taken_before_a_fault_is_counted_exactly(receiver, build_
     assert 2 * batch == error.delivered == receiver.ledger.unique
 
 
+@pytest.mark.parametrize("page", [b"<!DOCTYPE html><title>Log in</title>", b"\r\n <HTML><body>Back soon"])
+async def test_a_web_page_is_no_yes(receiver, build_sink, make_events, page):
+    """200 with a page for people was written by what stands before the receiver: nothing counts as delivered."""
+    receiver.script.append(Outcome(status=200, body=page, take=False))
+    error = await fault_of(build_sink(receiver), make_events(3))
+    assert ("https_unexpected", 0) == (error.fault, error.delivered)
+    assert "200 OK" in str(error)
+
+
+@pytest.mark.parametrize("body", [b"ok", b"", b"{}", b"<ok/>", b"\xff"])
+async def test_whatever_else_comes_with_a_yes_is_a_yes(receiver, build_sink, make_events, body):
+    """The body of a 2xx is the receiver's own affair."""
+    receiver.script.append(Outcome(status=200, headers={"Content-Type": "text/html"}, body=body))
+    assert {} == await build_sink(receiver).send(make_events(3))
+
+
 async def test_retry_after_in_seconds(receiver, build_sink, make_events):
     """The receiver's wish is handed to the core."""
     receiver.script.append(Outcome(status=429, headers={"Retry-After": "17"}))
