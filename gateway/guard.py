@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
+from gateway.bodies import Bodies, Held
 from gateway.errors import GatewayError
 
 _KINDLESS = b"\xef\xbb\xbf\xfe\xff\x00 \t\r\n\x0b\x0c"  # byte order marks, white space, the NULs of UTF-16
@@ -53,6 +54,7 @@ class BodyLimits:
     other_bytes: int = 65_536
     body_deadline_s: float = 30.0  # for the whole body, however it drips
     max_bodies_bytes: int = 64_000_000  # of all connections together, until each has its answer
+    shares: int = 8  # one address has one of so many; it can always send the largest body that is allowed
 
     def max_bytes(self, start: bytes) -> int:
         """Say how long a body may be that starts like this."""
@@ -86,7 +88,8 @@ class BodyGuard:
         self._largest = max(limits.xml_bytes, limits.json_bytes, limits.other_bytes)
         self._on_refused = on_refused
         self._screen = screen
-        self._held = 0  # bytes of bodies in memory
+        share = max(limits.max_bodies_bytes // limits.shares, self._largest)
+        self._bodies = Bodies(limits.max_bodies_bytes, share)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -97,16 +100,20 @@ class BodyGuard:
         if self._screen is not None and (objection := self._screen(headers, address)) is not None:
             await _answer(send, objection)
             return
+        held = self._bodies.take(address)
         try:
             declared = self._admit(scope, headers)
             if scope["extensions"].get("gateway.arrived"):  # nothing to wait for: no need of a timer
-                body = await self._read(receive, declared)
+                body = await self._read(receive, declared, held)
             else:
-                body = await self._read_in_time(receive, declared)
+                body = await self._read_in_time(receive, declared, held)
         except _Refused as refusal:
             if self._on_refused is not None:
                 self._on_refused(address, refusal.reason)
-            await _answer(send, refusal.response)
+            if refusal.silent:
+                scope["extensions"]["gateway.close"]()
+            else:
+                await _answer(send, refusal.response)
             return
         if body is None:
             return
@@ -122,7 +129,7 @@ class BodyGuard:
                 )
             )
         finally:
-            self._held -= len(body)
+            held.give_back()
         if response is None:
             scope["extensions"]["gateway.close"]()
         else:
@@ -144,16 +151,16 @@ class BodyGuard:
             raise _too_large(self._largest)
         return declared
 
-    async def _read_in_time(self, receive: Any, declared: int) -> bytes | None:
+    async def _read_in_time(self, receive: Any, declared: int, held: Held) -> bytes | None:
         seconds = self._limits.body_deadline_s
         try:
             async with asyncio.timeout(seconds):
-                return await self._read(receive, declared)
+                return await self._read(receive, declared, held)
         except TimeoutError:
             raise _Refused(408, "slow_body", f"The body was not here within {seconds:g} seconds.") from None
 
-    async def _read(self, receive: Any, declared: int) -> bytes | None:
-        """Return the body, or None when the client went away. The caller takes it off what is held."""
+    async def _read(self, receive: Any, declared: int, held: Held) -> bytes | None:
+        """Return the body, or None when the client went away. The caller gives back what a whole one holds."""
         chunks: list[bytes] = []
         size = limit = 0
         whole = False
@@ -165,29 +172,40 @@ class BodyGuard:
                 chunk = message["body"]
                 chunks.append(chunk)
                 size += len(chunk)
-                self._held += len(chunk)
+                room = held.grow(len(chunk), declared)
                 if not limit and chunk.lstrip(_KINDLESS):
                     limit = self._limits.max_bytes(chunk)
-                self._check(max(size, declared) if limit else size, limit or self._limits.other_bytes)
+                expected = max(size, declared) if limit else size
+                self._check(expected, limit or self._limits.other_bytes, chunks[0], room=room)
                 whole = not message["more_body"]
         finally:
             if not whole:
-                self._held -= size
+                held.give_back()
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def _check(self, size: int, limit: int) -> None:
+    def _check(self, size: int, limit: int, start: bytes, *, room: bool) -> None:
         if size > limit:
             raise _too_large(limit)
-        if self._held > self._limits.max_bodies_bytes:
-            raise _Refused(
-                503, "bodies_full", "Too many bodies at once. Send it again later.", {"retry-after": "5"}
-            )
+        if not room:
+            # No answer is what makes a device of JSON keep its record, any answer but 200 one of XML (protocols).
+            silent = start.lstrip(_KINDLESS)[:1] in (b"{", b"[")
+            text = "Too many bodies at once. Send it again later."
+            raise _Refused(503, "bodies_full", text, {"retry-after": "5"}, silent=silent)
 
 
 class _Refused(GatewayError):
-    def __init__(self, status: int, reason: str, text: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        text: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        silent: bool = False,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.silent = silent  # close without an answer
         self.response = Response(
             status, text.encode() + b"\n", headers={**(headers or {}), "connection": "close"}
         )

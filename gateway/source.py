@@ -27,6 +27,7 @@ class Post:
     zone: tzinfo | None = None  # the site's zone, when one is configured
     token: str | None = None  # the path token, when the path belongs to one configured device
     known_device: str | None = None  # the only device of this source last seen at this address
+    vouched: frozenset[str] = frozenset()  # ids of configured devices whose secret word stood in the path
 
 
 @dataclass(frozen=True, slots=True)

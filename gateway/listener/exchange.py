@@ -82,7 +82,8 @@ class Exchange(HTTPStream):
         try:
             await shared.app(scope, self._receive, send)
         except Exception:  # whatever goes wrong in the application costs one request, not the listener
-            shared.log.exception("no answer to %s %r: the application failed", scope["method"], scope["path"])
+            # Without the path: it may hold a device's secret word.
+            shared.log.exception("no answer to %s: the application failed", scope["method"])
         finally:
             shared.in_flight -= 1
         self.closed = True
@@ -95,6 +96,8 @@ class Exchange(HTTPStream):
     @property
     def unread(self) -> bool:
         """The client is still there and sending."""
+        if self._fault and not self.hung_up:
+            return True  # it has to be able to read what was wrong
         return not self.gone and not self.hung_up and not (self.body.complete and not self.body.rest)
 
     @property
@@ -119,8 +122,9 @@ class Exchange(HTTPStream):
                 await self._link.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             try:
                 data = await body.read()
-            except h11.RemoteProtocolError as fault:
-                self._fault = fault.error_status_hint
+            except h11.RemoteProtocolError:
+                self._fault = 400  # whatever h11 calls it: that depends on how the bytes were cut
+                self._protocol.refuse("bad_request")
                 data = b""
             if data or body.complete:
                 self._given = body.complete

@@ -74,14 +74,15 @@ class Http11(H11Protocol):
                     )  # whoever sends request upon request still takes turns with the others
         except h11.RemoteProtocolError as fault:
             reason = _REASONS.get(fault.error_status_hint, "bad_request")
-            self._refused("tls_on_plain_port" if self._rest.startswith(_TLS) else reason)
+            self.refuse("tls_on_plain_port" if self._rest.startswith(_TLS) else reason)
             await self._send_error_response(fault.error_status_hint)
             linger = True
         if self.link.expired and (self._rest or not self._served):
-            self._refused("slow_header" if self._rest else "silent")
+            self.refuse("slow_header" if self._rest else "silent")
         await self.link.finish(linger=linger)
 
-    def _refused(self, reason: str) -> None:
+    def refuse(self, reason: str) -> None:
+        """Count a refusal."""
         self.shared.refusals.add(self.client[0] if self.client else "", reason)
 
     # The request

@@ -1,8 +1,13 @@
 """The body of one request as it comes in: of declared length, or chunked."""
 
+import asyncio
+
 import h11
 
 from gateway.listener.link import Link
+
+MOST_CHUNKS = 4_096  # a device that cuts its body at all cuts it into some kilobytes
+_AT_ONCE = 128  # chunks, some milliseconds; then the others have their turn
 
 
 class Declared:
@@ -45,6 +50,7 @@ class Chunked:
     def __init__(self, link: Link, connection: h11.Connection) -> None:
         self._link = link
         self._connection = connection
+        self._chunks = 0
         self.complete = False
         self.rest = b""
 
@@ -63,6 +69,7 @@ class Chunked:
             event = self._connection.next_event()
             if type(event) is h11.Data:
                 parts.append(event.data)
+                await self._count(event)
             elif type(event) is h11.EndOfMessage:
                 self.complete = True
                 self.rest = self._connection.trailing_data[0]
@@ -74,6 +81,14 @@ class Chunked:
             else:
                 break
         return b"".join(parts)
+
+    async def _count(self, data: h11.Data) -> None:
+        """Bound the work: a body of a million chunks would take all of the loop for as long as h11 needs for it."""
+        self._chunks += data.chunk_start
+        if self._chunks > MOST_CHUNKS:
+            raise h11.RemoteProtocolError("too many chunks", error_status_hint=400)
+        if data.chunk_start and self._chunks % _AT_ONCE == 0:
+            await asyncio.sleep(0)
 
     def skip(self) -> None:
         """Nothing is left of it."""

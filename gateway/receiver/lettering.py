@@ -26,6 +26,7 @@ def head_of(post: Post, source: str | None, port: str) -> dict[str, object]:
         "method": post.method,
         "path": shown_path(post),
         "token": _digest(post.token) if post.token else None,
+        "vouched": sorted(post.vouched),
         "query": redact_query(post.query),
         "content_type": post.headers.get("content-type", ""),
         "source": source,
@@ -47,6 +48,7 @@ def push_of(letter: Letter, zone: tzinfo | None, tokens: Collection[str]) -> Pos
         address=letter.sender,
         received_at=datetime.fromtimestamp(letter.received / 1000, UTC),
         zone=zone,
+        vouched=frozenset(_texts(head.get("vouched"))),
     )
     return replace(post, token=_token_of(head, post.path, tokens))
 
@@ -71,6 +73,10 @@ def unknown(post: Post) -> str:
         first, "is no XML and no JSON"
     )
     return f"no source recognises this body, which {looks} ({len(post.body)} bytes)"
+
+
+def _texts(value: object) -> list[str]:
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
 
 
 def _digest(token: str) -> str:

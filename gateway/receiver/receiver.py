@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import structlog
-from anyio import to_thread
 
 from gateway import clock
 from gateway.errors import StoreUnavailable, Unadopted, Unreadable
@@ -18,14 +17,22 @@ from gateway.guard import Request, Response
 from gateway.intake import Intake, Kept
 from gateway.outbox import Caller, Letter, Outbox
 from gateway.receiver import visits
+from gateway.receiver.heavy import InTurn
 from gateway.receiver.lettering import LETTER_BYTES, head_of, push_of, shown_path, token_in, unknown
+from gateway.receiver.pins import WITHOUT_WORD
 from gateway.receiver.reception import Counters, Reception, Watched
 from gateway.receiver.senders import Senders
 from gateway.receiver.visits import Visits
+from gateway.receiver.weight import HEAVY, parts, too_much
 from gateway.redact import redact_body
 from gateway.source import Post, Reading, Reply, Source
 
 log = structlog.get_logger()
+
+_TYPE_THE_WORD = (
+    "Type the URL with the word of path_secret_file into the device again: http://…/k/WORD; a terminal gets it from"
+    " `gateway pair terminal`. If the device is set right, somebody at that address speaks in its name. See docs/devices.md."
+)
 
 # What a source notices about a device; it is gone when a push of the device comes without it.
 _NOTICES = frozenset({"clock_missing", "clock_not_set", "window_without_length", "zone_disagrees"})
@@ -44,32 +51,44 @@ class Receiver:
         self.visits = Visits()
         self.senders = Senders(faults)
         self.last_post: float | None = None  # in steady seconds
+        self._refused_at: dict[str, str] = {}  # by pinned device: the address that was refused last
+        self._heavy, self._masking = InTurn(), InTurn()  # what is worked on in threads
         self._outbox = outbox
         self._intake = intake
         self._faults = faults
 
     async def handle(self, request: Request) -> Response | None:
         """Answer one request; None closes the connection without an answer."""
+        pins = self.reception.pins
+        vouched = pins.shown(request.path)
+        hidden = replace(request, path=pins.masked(request.path)) if pins.by_device else request
         if request.method in {"POST", "PUT"}:
-            return _response(await self._push(request))
-        return self._visit(request)
+            return _response(await self._push(hidden, vouched))
+        return self._visit(hidden)
 
     # Pushes
 
-    async def _push(self, request: Request) -> Reply:
+    async def _push(self, request: Request, vouched: frozenset[str] = frozenset()) -> Reply:
         self.counters.posts += 1
         self.last_post = clock.steady()
         if not request.body.strip(b"\0 \t\r\n"):
             self.visits.show(request, self.reception.tokens)
             return Reply(400, b"The body is empty: the device sent nothing to keep.\n")
-        post = self._post(request)
-        source = self._choose(post)
+        post = self._post(request, vouched)
+        weight = parts(post.body)
+        reason = too_much(post.body, weight)
+        source = self._choose(post) if reason is None else None
         if source is None:
-            return await self._keep_letter(post, None, unknown(post))
+            return await self._keep_letter(post, None, reason or unknown(post))
         if known := self.senders.only_one_at(source.name, post.address):
             post = replace(post, known_device=known)
+        if weight > HEAVY and self._heavy.waits(post.address):
+            return self._refuse(post, source, StoreUnavailable("a large push from there waits already"))
         try:
-            reading = source.parse(post)
+            if weight > HEAVY:  # the others are answered meanwhile; one at a time, or they would not be
+                reading = await self._heavy.run(source.parse, post, post.address)
+            else:
+                reading = source.parse(post)
         except Unreadable as unreadable:
             return await self._keep_letter(post, source, str(unreadable))
         except Exception as bug:  # a bug of ours must not cost the device its data
@@ -91,6 +110,8 @@ class Receiver:
             post = replace(post, known_device=known)
         try:
             reading = source.parse(post)
+            if (objection := self._pinned(post, reading)) is not None:
+                return objection[1]
             await self._intake.keep(
                 reading.events,
                 post.received_at,
@@ -112,6 +133,8 @@ class Receiver:
             self._tell(post, reading)
             self._watch(post, source, "declined", reading)
             return reading.reply
+        if (objection := self._pinned(post, reading)) is not None:
+            return self._refuse_pinned(post, source, *objection)
         try:
             kept = await self._intake.keep(
                 reading.events,
@@ -129,6 +152,21 @@ class Receiver:
             return await self._keep_letter(post, source, f"the gateway failed on it ({type(bug).__name__})")
         self._kept(post, source, reading, kept)
         return reading.reply or source.accepted(post)
+
+    def _pinned(self, post: Post, reading: Reading) -> tuple[str, str] | None:
+        """Say which device may not speak from there, and why."""
+        devices = dict.fromkeys(event.device.id for event in reading.events)
+        return self.reception.pins.objection(devices, post.address, post.vouched)
+
+    def _refuse_pinned(self, post: Post, source: Source, device: str, reason: str) -> Reply:
+        """Keep nothing and never say success: if it is the device after all, it keeps what it has."""
+        self.counters.refused += 1
+        self._refused_at[device] = post.address
+        action = _TYPE_THE_WORD if WITHOUT_WORD in reason else None
+        if self._faults.report("pinned_device_refused", device, f"{reason}: it was refused.", action):
+            log.warning("pinned_device_refused", device=device, sender=post.address)
+        self._watch(post, source, "refused: the device is pinned", None)
+        return source.refused(post)
 
     def _tell(self, post: Post, reading: Reading) -> None:
         """Report what the source noticed about the sender, and clear what it no longer notices."""
@@ -156,9 +194,13 @@ class Receiver:
         return None if self.vouched or reading.configured else Caller(post.address, post.token)
 
     def _note_sender(self, post: Post, source: Source, reading: Reading) -> None:
-        for device in {event.device.id for event in reading.events}:
+        for device, serial in {event.device.id: event.device.serial for event in reading.events}.items():
             self.senders.remember(source.name, post.address, device)
             self.senders.tell_shared(device, post.address)
+            self.senders.tell_spelt(device, serial)
+            if self._refused_at.get(device) == post.address:  # the owner has corrected the pin
+                del self._refused_at[device]
+                self._faults.clear("pinned_device_refused", device)
 
     async def _keep_letter(self, post: Post, source: Source | None, reason: str) -> Reply:
         try:
@@ -169,7 +211,7 @@ class Receiver:
                 received_at=post.received_at,
                 head=head_of(post, source.name if source else None, self.port),
                 # In a thread: masking megabytes of nonsense takes a second, and pushes must not wait for it.
-                body=await to_thread.run_sync(redact_body, post.body[:LETTER_BYTES]),
+                body=await self._masking.run(redact_body, post.body[:LETTER_BYTES], post.address),
             )
         except StoreUnavailable as error:
             return self._refuse(post, source, error)
@@ -201,7 +243,7 @@ class Receiver:
                 return source
         return claims[0] if claims else None
 
-    def _post(self, request: Request) -> Post:
+    def _post(self, request: Request, vouched: frozenset[str] = frozenset()) -> Post:
         return Post(
             method=request.method,
             path=request.path,
@@ -212,6 +254,7 @@ class Receiver:
             received_at=clock.now(),
             zone=self.reception.zone,
             token=token_in(request.path, self.reception.tokens),
+            vouched=vouched,
         )
 
     def _watch(self, post: Post, source: Source | None, outcome: str, reading: Reading | None) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from gateway.receiver.lettering import shown_path
+from gateway.receiver.pins import Pins
 from gateway.redact import redact_body
 from gateway.source import Post, Reading, Source
 
@@ -50,3 +51,4 @@ class Reception:
     zone: tzinfo | None = None
     paths: Mapping[str, str] = field(default_factory=dict)  # source name: the path that settles ties
     tokens: frozenset[str] = frozenset()
+    pins: Pins = field(default_factory=Pins)

@@ -1,13 +1,15 @@
 """Who pushes from where: an alarm may come without a serial number, and two devices may have one identity."""
 
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 
 from gateway.faults import Faults
 
 _ADDRESSES = 5_000
 _FEW = 3
 _IN_TURN_S = 900.0  # a lease that changed does not change back so soon
+_MOVES = 3  # so many changes within that time are no leases either, also when no address comes twice
+_SHOWN_SERIAL = 64
 
 
 class Senders:
@@ -17,6 +19,8 @@ class Senders:
         self._faults = faults
         self._seen_at: OrderedDict[tuple[str, str], set[str]] = OrderedDict()
         self._address_of: OrderedDict[str, tuple[str, str, float]] = OrderedDict()  # now, before, since when
+        self._moved: OrderedDict[str, deque[float]] = OrderedDict()  # the last changes of address
+        self._spelt: OrderedDict[str, str] = OrderedDict()  # serial numbers as the devices spell them
 
     def __len__(self) -> int:
         return max(len(self._seen_at), len(self._address_of))
@@ -44,9 +48,28 @@ class Senders:
         if address == last:
             self._address_of.setdefault(device, (address, "", now))
             return
-        if address == before and now - since < _IN_TURN_S:
+        moved = self._moved.setdefault(device, deque(maxlen=_MOVES))
+        moved.append(now)
+        often = len(moved) == _MOVES and now - moved[0] < _IN_TURN_S
+        if often or (address == before and now - since < _IN_TURN_S):
             sentence = f"{device} pushes from {address} and {last} in turn: two devices have one identity."
             self._faults.report("identity_shared", device, sentence)
         self._address_of[device] = (address, last, now)
-        if len(self._address_of) > _ADDRESSES:
-            self._address_of.popitem(last=False)
+        for known in (self._address_of, self._moved):
+            if len(known) > _ADDRESSES:
+                known.popitem(last=False)
+
+    def tell_spelt(self, device: str, serial: str | None) -> None:
+        """Notice two serial numbers that make one id, because they differ in upper and lower case only."""
+        if serial is None:
+            return
+        known = self._spelt.get(device)
+        if known is not None and known != serial:
+            one, other = (text[:_SHOWN_SERIAL] for text in (known, serial))
+            sentence = (
+                f'{device} has two serial numbers, "{one}" and "{other}": two devices have one identity.'
+            )
+            self._faults.report("identity_shared", device, sentence)
+        self._spelt[device] = serial
+        if len(self._spelt) > _ADDRESSES:
+            self._spelt.popitem(last=False)

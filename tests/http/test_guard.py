@@ -65,7 +65,7 @@ async def test_each_kind_has_its_own_limit(guarded, start, limit, framing):
                 assert 200 == answer.status
         assert [limit] == [len(request.body) for request in front.seen]
         assert front.refused == [("127.0.0.1", "too_large")]
-        assert front.guard._held == 0
+        assert front.guard._bodies.held == 0
 
 
 async def test_white_space_in_front_does_not_decide_the_kind(guarded):
@@ -74,7 +74,7 @@ async def test_white_space_in_front_does_not_decide_the_kind(guarded):
     async with guarded() as front:
         client = await front.client()
         await client.send(post(body)[:-100_000])
-        await settle(lambda: front.guard._held == 3)
+        await settle(lambda: front.guard._bodies.held == 3)
         assert (await client.ask(body[3:])).status == 200
 
 
@@ -129,7 +129,7 @@ async def test_early_refusals_leave_nothing_behind(guarded):
         await asyncio.sleep(0.02)
         assert before == (len(asyncio.all_tasks()), descriptors(), front.listener.connections)
         assert {"too_large": 40} == {"too_large": len(front.refused)}
-        assert front.guard._held == 0
+        assert front.guard._bodies.held == 0
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ async def test_a_slow_body_gets_408_after_the_deadline(guarded, drip, framing):
             await asyncio.sleep(0.01)
         assert (408, "close") == ((await answer).status, (await answer).headers["connection"])
         assert front.refused == [("127.0.0.1", "slow_body")]
-        assert (front.seen, front.guard._held) == ([], 0)
+        assert (front.seen, front.guard._bodies.held) == ([], 0)
 
 
 @pytest.mark.parametrize("method", [b"POST", b"PUT", b"PATCH", b"post"])
@@ -227,7 +227,7 @@ async def test_a_long_path_gets_414(guarded):
 
 
 async def test_bodies_of_all_connections_together_are_bounded(guarded):
-    """The body that would be too much gets 503 with Retry-After; when the others are done there is room again."""
+    """What would be too much is refused, XML with 503 and JSON with silence; when the others are done there is room."""
     release = asyncio.Event()
 
     async def handler(request):
@@ -239,17 +239,62 @@ async def test_bodies_of_all_connections_together_are_bounded(guarded):
         second = await front.client()
         await first.send(post(b"{" * 100_000))  # in the handler
         await second.send(post(b"{" * 120_000)[:-20_000])  # still coming in
-        await settle(lambda: front.guard._held == 200_000)
+        await settle(lambda: front.guard._bodies.held == 200_000)
+        silent = await front.client()
+        await silent.send(post(b"{" * 100_000))
+        assert b"" == await silent.rest()  # a terminal keeps its record then, and of a 503 nobody knows
         third = await front.client()
-        answer = await third.ask(post(b"{" * 100_000))
+        answer = await third.ask(post(b"<" * 100_000))
         assert (503, "close") == (answer.status, answer.headers["connection"])
         assert int(answer.headers["retry-after"]) > 0
-        assert front.refused == [("127.0.0.1", "bodies_full")]
+        assert front.refused == [("127.0.0.1", "bodies_full")] * 2
         await second.send(b"{" * 20_000)
         release.set()
         assert [200, 200] == [(await first.answer()).status, (await second.answer()).status]
         assert (await (await front.client()).ask(post(b"{" * 200_000))).status == 200
-        assert front.guard._held == 0
+        assert front.guard._bodies.held == 0
+
+
+async def test_half_bodies_of_some_addresses_do_not_lock_out_the_others(guarded):
+    """Each address has a share; when all the room is taken, small bodies still come in, whole, in pieces and chunked."""
+    limits = BodyLimits(max_bodies_bytes=1_600_000, json_bytes=200_000, xml_bytes=100_000)
+    async with guarded(body=limits) as front:
+        for number in range(9):
+            for _ in range(2):
+                client = await front.client(source=f"127.0.0.{20 + number}")
+                await client.send(post(b"{" * 200_000)[:-100_000])
+        await settle(lambda: front.guard._bodies.held >= 1_600_000)
+        assert front.refused
+        device = await front.client()
+        assert (await device.ask(post(b"<" + b"x" * 2_000))).status == 200
+        assert (await device.ask(chunked(b"<" + b"x" * 1_000, b"y" * 1_000))).status == 200
+        wire = post(b"{" + b"x" * 30_000)
+        await device.send(wire[:10_000])
+        await asyncio.sleep(0.05)
+        await device.send(wire[10_000:])
+        assert (await device.answer()).status == 200
+    async with guarded(body=limits) as front:
+        for _ in range(2):
+            await (await front.client(source="127.0.0.20")).send(post(b"{" * 200_000)[:-100_000])
+        await settle(lambda: front.guard._bodies.held == 200_000)
+        greedy = await front.client(source="127.0.0.20")
+        await greedy.send(post(b"{" * 200_000)[:-100_000])
+        assert b"" == await greedy.rest()
+        assert front.refused == [("127.0.0.20", "bodies_full")]
+        assert (await (await front.client()).ask(post(b"{" * 200_000))).status == 200
+    assert (0, 0) == (front.guard._bodies.held, front.guard._bodies.addresses)
+
+
+async def test_a_body_of_very_many_chunks_gets_400(guarded):
+    """4,096 chunks are read; with one more the body is refused, counted, and the connection closed."""
+    async with guarded() as front:
+        assert (await (await front.client()).ask(chunked(*[b"x"] * 4_096))).status == 200
+        client = await front.client()
+        answer = await client.ask(chunked(*[b"x"] * 4_097))
+        assert (400, "close") == (answer.status, answer.headers["connection"])
+        assert await client.rest() == b""
+        assert front.told == [("127.0.0.1", "bad_request")]
+        assert len(front.seen) == 1
 
 
 async def test_none_from_the_handler_closes_without_an_answer(guarded):
@@ -274,7 +319,7 @@ async def test_a_failing_handler_gives_its_memory_back(guarded, caplog):
 
     async with guarded(handler) as front:
         assert (await (await front.client()).ask(post(b"{" * 1000))).status == 500
-        assert front.guard._held == 0
+        assert front.guard._bodies.held == 0
 
 
 async def test_a_client_that_leaves_during_its_body_never_reaches_the_handler(guarded):
@@ -293,7 +338,7 @@ async def test_a_client_that_leaves_during_its_body_never_reaches_the_handler(gu
                 else:
                     await client.close()
         await settle(lambda: front.listener.connections == 0)
-        assert (front.seen, front.refused, front.guard._held) == ([], [], 0)
+        assert (front.seen, front.refused, front.guard._bodies.held) == ([], [], 0)
 
 
 async def test_a_client_that_leaves_during_the_handler_does_not_stop_it(guarded):

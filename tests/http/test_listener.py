@@ -290,7 +290,7 @@ async def test_a_failing_application_costs_one_request(guarded, caplog):
         assert (await (await front.client()).ask(post())).status == 200
         assert front.listener.in_flight == 0
     assert "the shelf is empty" in caplog.text
-    assert "/bad" in caplog.text
+    assert "/bad" not in caplog.text  # a path may hold a device's secret word
 
 
 async def test_an_application_that_fails_in_the_middle_of_its_answer_closes(listening, caplog):
@@ -463,7 +463,7 @@ async def test_connections_that_break_at_any_place_leave_nothing_behind(guarded)
         await settle(lambda: front.listener.connections == 1)
         await asyncio.sleep(0.05)
         assert before == (len(asyncio.all_tasks()), descriptors())
-        assert front.listener.in_flight == front.guard._held == 0
+        assert front.listener.in_flight == front.guard._bodies.held == 0
 
 
 # Other applications: the page and the control API

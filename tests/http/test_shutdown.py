@@ -125,7 +125,7 @@ async def test_a_stuck_handler_is_cancelled_after_the_grace(guarded):
         await settle(lambda: front.listener.in_flight == 1)
         assert 0.2 <= await _stop(front, 0.2) < 5
         assert await client.rest() == b""
-        assert (["/slow"], 0, 0) == (cancelled, front.listener.connections, front.guard._held)
+        assert (["/slow"], 0, 0) == (cancelled, front.listener.connections, front.guard._bodies.held)
 
 
 async def test_a_stream_is_cut_off_after_the_grace(listening):

@@ -4,6 +4,7 @@ Camio tells of an incident and never of its end. A counter that is back at its w
 gateway does, after a time without another word (`ended_by_quiet`).
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -12,11 +13,12 @@ from gateway.event import Device, Event, Json, Kind, ZoneRule, event_id
 from gateway.source import Post
 from gateway.sources.camio.counters import COUNTERS
 from gateway.sources.camio.envelope import SOURCE, Callback, camera_of
-from gateway.sources.camio.texts import instant, sentence, text
+from gateway.sources.camio.texts import instant, sentence
 
 TYPE = "incident.created"
 _EXACT = 2**53
 _COUNTER_MAX = 128
+_NUMBER = re.compile(r"[+-]?[0-9]{1,16}")
 
 
 def incident_events(post: Post, callback: Callback) -> list[Event]:
@@ -89,8 +91,8 @@ def _facts(device: Device, callback: Callback, name: str, said: Json) -> dict[st
 
 
 def _whole(value: Json) -> int | None:
-    if isinstance(value, str) and len(value) < 17 and value.strip().lstrip("+-").isdecimal():
-        value = int(text(value))
+    if isinstance(value, str) and (number := _NUMBER.fullmatch(value.strip())):
+        value = int(number[0])
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):

@@ -37,7 +37,7 @@ def name_of(value: Json) -> str:
 def whole(value: Json) -> int | None:
     """Give a whole number from 0 on, also out of "5"; None when there is none."""
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,16}", value.strip()):
-        value = int(value)
+        value = int(value.strip())  # strip takes \x1e, int does not
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if 0 <= value < _EXACT else None

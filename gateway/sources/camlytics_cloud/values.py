@@ -12,6 +12,7 @@ LONGEST_TEXT = 200
 HOUR_MS = 3_600_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+_WIDEST_OFFSET_MIN = 15 * 60  # 14 hours east, and one of daylight saving time
 _OFFSET = re.compile(r"([+-])([0-9]{1,2}):?([0-9]{2})")
 _EXACT = 2**53
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
@@ -34,7 +35,7 @@ def text(value: Json) -> str:
 def whole(value: Json) -> int | None:
     """Give a whole number, also out of "5"; None when there is none."""
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,16}", value.strip()):
-        value = int(value)
+        value = int(value.strip())  # strip takes \x1e, int does not
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if abs(value) < _EXACT else None
@@ -67,11 +68,13 @@ def moment(value: Json) -> tuple[datetime, bool] | None:
 
 
 def offset_min(value: Json) -> int | None:
-    """Read "-04:00" as minutes."""
+    """Read "-04:00" as minutes; None for what no place on earth has."""
     match = _OFFSET.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         return None
     minutes = int(match[2]) * 60 + int(match[3])
+    if minutes > _WIDEST_OFFSET_MIN:
+        return None
     return -minutes if match[1] == "-" else minutes
 
 

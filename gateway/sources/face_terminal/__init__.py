@@ -12,6 +12,7 @@ from gateway.sources.face_terminal.door_request import is_door_request, looks_li
 from gateway.sources.face_terminal.recognition import is_ours
 from gateway.sources.face_terminal.records import PERSONAL, access_event
 from gateway.sources.face_terminal.sender import FAMILY, SOURCE
+from gateway.sources.face_terminal.unseen import without_picture
 from gateway.sources.face_terminal.values import integer, is_blank, is_picture, unknown_names
 
 __all__ = ["FaceTerminal"]
@@ -41,16 +42,19 @@ class FaceTerminal:
         return is_ours(post.body)
 
     def parse(self, post: Post) -> Reading:
+        asked = looks_like_door_request(post.body)
         try:
-            body, repaired = read_json(post.body)
+            body, repaired = self._read(post.body)
         except Unreadable:
-            if looks_like_door_request(post.body):
+            if asked:
                 return refusal(post, {})
             raise
+        if isinstance(body, dict) and is_door_request(body):
+            return refusal(post, body)
+        if asked:
+            return refusal(post, {})
         if not isinstance(body, dict):
             raise Unreadable("the push is not a JSON object")
-        if is_door_request(body.keys()):
-            return refusal(post, body)
         return self._reading(post, body, repaired=repaired)
 
     def accepted(self, post: Post) -> Reply:  # noqa: ARG002 - the contract of a source
@@ -58,6 +62,15 @@ class FaceTerminal:
 
     def refused(self, post: Post) -> Reply:  # noqa: ARG002 - the contract of a source
         return _REFUSED
+
+    def _read(self, body: bytes) -> tuple[Json, bool]:
+        short = body if self._keep_pictures else without_picture(body)
+        try:
+            return read_json(short)
+        except Unreadable:
+            if short is body:
+                raise
+            return read_json(body)  # so that the reason names the right place
 
     def _reading(self, post: Post, body: dict[str, Json], *, repaired: bool) -> Reading:
         kind, data = body.get("type"), body.get("data")

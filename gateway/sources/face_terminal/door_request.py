@@ -4,25 +4,41 @@ A terminal asks it when the gateway's address stands in the wrong setting, and o
 answer holds `pass` as true. So the answer is no success, and it has no "pass" in it, in any word.
 """
 
-from collections.abc import Container
+import re
+from collections.abc import Iterable
 
 from gateway.event import Json
 from gateway.source import Notice, Post, Reading, Reply
 from gateway.sources.face_terminal.sender import body_serial, header_serial
 
-_ONLY_ASKED = ("recognizeStatus", "qrcode_content")
+_ONLY_ASKED = ("recognizestatus", "qrcode_content")
+_ASKED_TOO = ("entry_mode", "user")  # of whom the question is; records have them as well
+_ONLY_RECORDED = ("type", "uuid", "timestamp", "recognitiontype")
+_NAMED = tuple(re.compile(rb'"[ \t]*%b[ \t]*"' % name.encode(), re.IGNORECASE) for name in _ONLY_ASKED)
+_BLANK = b"\xef\xbb\xbf\xfe\xff\0 \t\r\n"
+_WRAPPED = re.compile(rb'"data"[ \t\r\n]*+:')
 _SHOWN_MAX = 64
 _NO = Reply(403, b"This gateway only takes records. It decides nothing about doors.\n", "text/plain")
 
 
-def is_door_request(names: Container[str]) -> bool:
+def is_door_request(stated: Iterable[str]) -> bool:
     """Tell the question from a record by the names at the top level: a record is wrapped in `data`."""
-    return "data" not in names and any(name in names for name in _ONLY_ASKED)
+    names = {name.strip().lower() for name in stated}
+    if "data" in names:
+        return False
+    if not names.isdisjoint(_ONLY_ASKED):
+        return True
+    return "devicesn" in names and not names.isdisjoint(_ASKED_TOO) and names.isdisjoint(_ONLY_RECORDED)
 
 
 def looks_like_door_request(body: bytes) -> bool:
-    """Do the same with a body that is not readable."""
-    return b'"data"' not in body and any(b'"%b"' % name.encode() in body for name in _ONLY_ASKED)
+    """Do the same with a body that is not readable, is a list, or has two bytes for each letter."""
+    start = body[:64]
+    if start.lstrip(_BLANK).startswith(b"<"):
+        return False
+    plain = body.replace(b"\0", b"") if b"\0" in start else body
+    # The wrapper first: nearly every push has one, near its beginning.
+    return _WRAPPED.search(plain) is None and any(name.search(plain) for name in _NAMED)
 
 
 def refusal(post: Post, asked: dict[str, Json]) -> Reading:

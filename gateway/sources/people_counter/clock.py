@@ -97,7 +97,7 @@ def _wall_s(day: tuple[int, int, int] | None, label_s: int | None, *, strict: bo
         return None
     try:
         if _EARLIEST_YEAR <= day[0] <= _LATEST_YEAR:
-            return timegm(date(*day).timetuple()) + label_s
+            return (date(*day).toordinal() - _EPOCH.toordinal()) * _DAY_S + label_s
     except ValueError:
         pass  # such a day does not exist, which is said below
     if strict:

@@ -49,6 +49,8 @@ def test_the_hash_of_a_location_is_never_kept():
     item = {"id": 5, "name": "Shop", "version": "3.2.1", "timezone_offset": "-04:00", "hash": "CANARYhash"}
     events = give(asker, item)
     assert events[0].device.utc_offset_min == -240
+    (far,) = give(asker, {**item, "timezone_offset": "+80:00"})
+    assert far.device.utc_offset_min is None  # no place on earth is so far ahead
     assert events[0].device.label == "Shop"
     assert "CANARY" not in repr(events) + repr(asker.cursor)
 
