@@ -105,7 +105,9 @@ def _json(raw: bytes) -> bytes:
             here.key = token.strip(b'"').lower()
             token = _key(token, private=here.private)
         elif token not in {b":", b","}:
-            token = _json_value(token, here, stands=before == b":" or here.opened == b"[")
+            # In a list nothing has a name, so what follows a colon there belongs to a broken body.
+            stands = before == b":" if here.opened == b"{" else here.opened == b"[" and before in {b"[", b","}
+            token = _json_value(token, here, stands=stands)
             if here.opened == b"{":
                 here.key = b""  # one name, one value
         before = match[0] if match[0] in {b"{", b"[", b"}", b"]", b":", b","} else b"value"

@@ -121,6 +121,13 @@ def test_a_broken_body_leaks_nothing_wherever_it_breaks(body, encoding):
     assert [] == [part for part in broken if leaks(masked(part))]
 
 
+def test_a_name_and_a_value_in_a_list_are_no_list_of_harmless_words():
+    """In a broken body a member may stand in a list of another name; its value goes all the same."""
+    body = b'{"type":[["name":"Canary","x":1]], "status": 2}'
+    assert not leaks(masked(body))
+    assert b'"status": 2' in masked(body)
+
+
 @pytest.mark.parametrize(
     "body",
     [

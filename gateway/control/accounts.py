@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gateway.errors import GatewayError
-from gateway.outbox import Position, accounts, reading
+from gateway.outbox import Position, accounts, reading, rfc3339
 from gateway.outbox.accounts import EARLIER, Account
+from gateway.outbox.rescue import UNTOLD
 
 MOST_ROWS = 500
 _MOST_NAMED = 20
@@ -113,7 +114,7 @@ def _audit(conn: sqlite3.Connection, position: Position, wanted: set[str] | None
     return {
         "sink": position.name,
         "balanced": not found,
-        "sentence": _sentence(position, rows, head, found),
+        "sentence": _sentence(position, rows, head, found) + _untold(conn),
         "differences": [one.as_json() for one in found[:_MOST_NAMED]],
         "total": _total(position, rows, head),
         "devices": [row.as_json() for row in shown[:MOST_ROWS]],
@@ -169,6 +170,17 @@ def _sentence(position: Position, rows: list[_Row], head: int, found: list[Diffe
     return (
         f"Does not balance: {named}{more}. Nothing is changed by looking. Keep a copy of the store, run"
         " `gateway account` again after a restart, and report both answers with the log."
+    )
+
+
+def _untold(conn: sqlite3.Connection) -> str:
+    """Say where the accounts cannot name what was lost: a rescue did not find what had counted it."""
+    since = reading.meta(conn, UNTOLD)
+    if since is None or not since.isdecimal():
+        return ""
+    return (
+        f" The store was damaged and rescued at {rfc3339(int(since))}: how many events of before were lost cannot be"
+        " told, and they are in no figure here."
     )
 
 

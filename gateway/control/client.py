@@ -72,6 +72,10 @@ class Client:
         )
 
     def _down(self, error: Exception) -> str:
+        import httpx2  # noqa: PLC0415 - a command that does not need it starts faster
+
+        if isinstance(error, httpx2.TimeoutException):
+            return f"The gateway does not answer: {self._socket} is open, and nothing came in {self._timeout_s:.0f} s."
         if isinstance(error.__cause__, PermissionError) or "Permission" in str(error):
             return f"This user may not open {self._socket}: run the command with sudo."
         return f"The gateway is not running (nothing answers on {self._socket})."

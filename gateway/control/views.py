@@ -1,7 +1,7 @@
 """What commands show, read from the store: the same with the daemon up or down."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, tzinfo
 
 from gateway import clock
@@ -10,7 +10,9 @@ from gateway.outbox import Entry, Flag, Position, letters, reading, rfc3339
 from gateway.outbox.day_facts import day_facts
 from gateway.outbox.letters import Letter
 from gateway.outbox.recent import from_log
-from gateway.projection import Day, describe
+from gateway.projection import Day, describe, named
+
+_NO_NAMES: Mapping[str, str] = {}
 
 
 def sink_account(conn: sqlite3.Connection, position: Position, *, verify: bool = False) -> dict[str, object]:
@@ -60,17 +62,20 @@ def sink_accounts(conn: sqlite3.Connection, *, verify: bool = False) -> list[dic
 
 
 def device_states(
-    conn: sqlite3.Connection, zone: tzinfo, device: str | None = None
+    conn: sqlite3.Connection, zone: tzinfo, device: str | None = None, names: Mapping[str, str] = _NO_NAMES
 ) -> list[dict[str, object]]:
-    """Give the state of every device, or of one named by id, serial or label."""
+    """Give the state of every device, or of one named by id, serial or label; ``names`` are those of the owner."""
     day = Day.of(clock.now(), zone)
     return [
-        describe(
-            conn,
-            page,
-            day,
-            zone,
-            from_log(conn, str(page["id"]), _whole(page["newest"]), _whole(page["clock_offset_ms"])),
+        named(
+            describe(
+                conn,
+                page,
+                day,
+                zone,
+                from_log(conn, str(page["id"]), _whole(page["newest"]), _whole(page["clock_offset_ms"])),
+            ),
+            names,
         )
         | {
             "first_seen": rfc3339(int(str(page["first_seen"]))),

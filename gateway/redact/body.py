@@ -81,6 +81,7 @@ def redact_body(body: bytes) -> bytes:
             continue
         if bare == b"name" and is_masked(value, person=True):  # {"name": "pin", "value": "…"}
             span = _named(low, span.start)
+        span = _with_what_it_names(low, span, person=person)
         kept += (raw[done : span.start], _mask(bare, span))
         done = span.stop
         at = max(at, done)
@@ -92,7 +93,11 @@ def redact_text(text: str) -> str:
     """Return a device's own words without what must not be kept; plain words stay as they are."""
     if not any(mark in text for mark in ":=<"):
         return text
-    return redact_body(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+    clean = redact_body(text.encode("utf-8", "surrogatepass"))
+    try:
+        return clean.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:  # a mask may have taken a part of a character with it
+        return clean.decode("utf-8", "replace")
 
 
 def is_masked(name: bytes, *, person: bool) -> bool:
@@ -112,6 +117,21 @@ def _tells(whole: bytes) -> bool:
 def _mask(name: bytes, span: _Span) -> bytes:
     mask = b"<%d chars>" % (span.stop - span.start) if name in PICTURES else b"***"
     return b'"%b"' % mask if span.quoted else mask
+
+
+def _with_what_it_names(low: bytes, span: _Span, *, person: bool) -> _Span:
+    """Go on where a value ends in the name of a secret: in a broken body it is the name of what follows."""
+    while True:
+        begin = max(span.start, span.stop - _LOOK_BACK)
+        tail = low[begin : span.stop].rstrip(b"\\\"'=: \t")
+        name = tail[len(tail.rstrip(_NAME_LETTERS)) :]
+        end = begin + len(tail)
+        if not name or not is_masked(re.split(rb"[.:]", name)[-1], person=person):
+            return span
+        further = _span(low, end - len(name), end)
+        if further is None or further.stop <= span.stop:
+            return span
+        span = span._replace(stop=further.stop)
 
 
 def _whole_name(low: bytes, found: re.Match[bytes]) -> tuple[int, int]:
