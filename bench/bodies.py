@@ -85,8 +85,8 @@ def workloads(seed: int = 1) -> dict[str, Workload]:
 
 
 def first_base() -> int:
-    """Give a midnight so long ago that no run reaches today: windows lie in the past, as in a replay."""
-    return (int(time.time()) // DAY_S - 3_000) * DAY_S
+    """Give a midnight so long ago that no run reaches today, and not so long that its days are not summed any more."""
+    return (int(time.time()) // DAY_S - 300) * DAY_S
 
 
 def _record(rng: random.Random) -> str:

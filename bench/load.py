@@ -76,15 +76,15 @@ class Generator:
             self._templates[name] = path = directory / f"{name}.template"
             path.write_text(workload.template)
 
-    def run(self, port: int, workload: str, connections: int, seconds: int) -> Run:
+    def run(self, port: int, workload: str, connections: int, seconds: int, path: str = "/push") -> Run:
         """Push as fast as the server answers; raises `BadRun` when there was any error."""
         kind: Workload = self.workloads[workload]
         command = pinned(
             self._cpu,
             *(self._wrk, "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "20s"),
-            *("-s", str(_HERE / "push.lua"), f"http://127.0.0.1:{port}/push", "--"),
+            *("-s", str(_HERE / "push.lua"), f"http://127.0.0.1:{port}{path}", "--"),
             *(str(self._templates[workload]), kind.content_type, str(kind.length)),
-            *(str(connections), str(self._turns[workload]), str(self._base), f"{next(self._runs):08x}"),
+            *(str(connections), str(self._turns[workload]), str(self._base), f"{next(self._runs):08x}", path),
         )
         said = subprocess.run(command, capture_output=True, text=True, check=False)
         line = next((line for line in said.stdout.splitlines() if line.startswith("BENCH ")), None)

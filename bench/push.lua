@@ -12,7 +12,7 @@ local function read(path)
   return text
 end
 
--- args: template, content type, length of a filled body, connections, first turn, base (Unix s), run (hex)
+-- args: template, content type, length of a filled body, connections, first turn, base (Unix s), run (hex), path
 function init(args)
   local text = read(args[1])
   pieces, names = {}, {}
@@ -25,7 +25,7 @@ function init(args)
     at = to + 1
   end
   pieces[#pieces + 1] = text:sub(at)
-  head = "POST /push HTTP/1.1\r\nHost: gateway\r\nContent-Type: " .. args[2]
+  head = "POST " .. args[8] .. " HTTP/1.1\r\nHost: gateway\r\nContent-Type: " .. args[2]
     .. "\r\nContent-Length: " .. args[3] .. "\r\n\r\n"
   pieces[1] = head .. pieces[1]
   devices, turn, base, run = tonumber(args[4]), tonumber(args[5]), tonumber(args[6]), args[7]

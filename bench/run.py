@@ -90,14 +90,7 @@ def _head(amount: str, kind: str, disk: Disk, *, pinned: bool) -> str:
     lines = [
         f"# Bench, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {amount}",
         "",
-        (
-            f"- Machine: {_processor()}, {os.cpu_count()} processors, {_memory_gb():.0f} GB; {platform.system()}"
-            f" {platform.release()}; {kind}; load {os.getloadavg()[0]:.1f} at the start"
-        ),
-        (
-            f"- {platform.python_implementation()} {platform.python_version()}, SQLite {sqlite3.sqlite_version};"
-            f" gateway {version('site-gateway')} {_commit()}"
-        ),
+        f"- {machine(kind)}",
         "- " + ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
         f"- wrk {_said('wrk', '-v')}; {_said('mosquitto', '-h')}",
         f"- A fixed piece of Python takes {loop_ms():.1f} ms now; the last line says what it takes at the end",
@@ -131,6 +124,16 @@ def _foot(plan: Plan, seconds: float, steal: float) -> str:
         ),
     ]
     return "\n".join([*lines, *(f"- discarded: {reason}" for reason in plan.discarded)])
+
+
+def machine(file_system: str) -> str:
+    """Say what this was measured on."""
+    return (
+        f"Machine: {_processor()}, {os.cpu_count()} processors, {_memory_gb():.0f} GB; {platform.system()}"
+        f" {platform.release()}; {file_system}; load {os.getloadavg()[0]:.1f} at the start\n"
+        f"- {platform.python_implementation()} {platform.python_version()}, SQLite {sqlite3.sqlite_version};"
+        f" gateway {version('site-gateway')} {_commit()}"
+    )
 
 
 def _processor() -> str:

@@ -1,0 +1,189 @@
+"""The far end of the peer table: a real mosquitto, a cable that can be pulled, and an ear that knows every event.
+
+The ear hangs on the broker itself, so that pulling the cable takes the broker away from the system under test and
+nothing from the oracle. One expression finds the key of an event in what each system publishes of it.
+"""
+
+import contextlib
+import getpass
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Self
+
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+
+from gateway.simulate.ports import free_port
+
+_PATHS = "/usr/sbin:/usr/local/sbin:/usr/bin"
+_CONFIG = """\
+listener {port} 127.0.0.1
+allow_anonymous true
+user {user}
+persistence false
+max_queued_messages 0
+max_inflight_messages 0
+sys_interval 1
+log_dest file {directory}/mosquitto.log
+"""
+_COUNTER = re.compile(r"SerialNumber\W+(\d+)\W.*?UnixStartTime\W+(\d+)", re.DOTALL)
+_RECORD = re.compile(r"uuid\W+([0-9a-f]{8}-[0-9a-f-]{27})")
+
+
+def keys_in(text: str) -> list[str]:
+    """Find the events in a body, or in what a system made of one or of several."""
+    if '"revision"' in text:  # ours says when the window began, not how the counter wrote it
+        event = json.loads(text)
+        if event["kind"] == "count":
+            began = time.mktime(time.strptime(event["time"][:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone
+            return [f"{event['device'].rpartition('-')[2]}:{int(began)}"]
+    return [f"{serial}:{unix}" for serial, unix in _COUNTER.findall(text)] or _RECORD.findall(text)
+
+
+class Broker:
+    """A mosquitto of our own; ``lines`` go into its configuration. As a context."""
+
+    def __init__(self, directory: Path, *lines: str) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self._config = directory / "mosquitto.conf"
+        text = _CONFIG.format(port=self.port, user=getpass.getuser(), directory=directory)
+        self._config.write_text(text + "\n".join(lines) + "\n")
+        self._process: subprocess.Popen | None = None
+
+    def __enter__(self) -> Self:
+        program = shutil.which("mosquitto", path=_PATHS) or sys.exit("bench: apt install mosquitto")
+        self._process = subprocess.Popen(
+            [program, "-c", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wait_for_port(self.port, 10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+
+# All that ThingsBoard's gateway must be answered; while rates are measured nobody listens to the events.
+PLATFORM = "v1/devices/me/rpc/request/+"
+
+
+class Ear:
+    """Hears what is published, and when each event came first; as a context."""
+
+    def __init__(self, port: int, topic: str = "#") -> None:
+        self.first: dict[str, float] = {}  # key: perf_counter
+        self.times: Counter[str] = Counter()
+        self.messages = 0
+        self.last_at = 0.0
+        self._subscribed = threading.Event()
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id=f"ear-{port}-{id(self)}")
+        self._client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_message = self._heard
+        self._port = port
+
+    def _heard(self, client: Client, _data: object, message) -> None:
+        self._answer_as_platform(client, message)
+        text = message.payload.decode(errors="replace")
+        keys = keys_in(text) if '"' in text else []
+        if keys:
+            self.messages += 1
+            self.last_at = now = time.perf_counter()
+            for key in keys:
+                self.first.setdefault(key, now)
+            self.times.update(keys)
+
+    def _answer_as_platform(self, client: Client, message) -> None:
+        """ThingsBoard's gateway accepts and never publishes until its platform has told the limits of the session."""
+        if message.topic.startswith("v1/devices/me/rpc/request/") and b"getSessionLimits" in message.payload:
+            limits = {"maxPayloadSize": 4_000_000, "maxInflightMessages": 1_000, "rateLimits": {}}
+            number = message.topic.rpartition("/")[2]
+            client.publish(
+                f"v1/devices/me/rpc/response/{number}", json.dumps(limits | {"gatewayRateLimits": {}}), qos=1
+            )
+
+    def quiet(self, *, for_s: float, at_most_s: float) -> None:
+        """Wait until nothing new has come for a while."""
+        deadline = time.perf_counter() + at_most_s
+        before, since = -1, time.perf_counter()
+        while time.perf_counter() < deadline:
+            if self.messages != before:
+                before, since = self.messages, time.perf_counter()
+            elif time.perf_counter() - since > for_s:
+                return
+            time.sleep(0.1)
+
+    def __enter__(self) -> Self:
+        self._client.connect("127.0.0.1", self._port)
+        self._client.loop_start()
+        if not self._subscribed.wait(10):
+            sys.exit("bench: the broker cannot be subscribed to")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+class Cable:
+    """A port in front of the broker that a system is given; `pull` takes it away, `plug` brings it back."""
+
+    def __init__(self, to_port: int) -> None:
+        self.port = free_port()
+        self._to = to_port
+        self._listener: socket.socket | None = None
+        self._ends: set[socket.socket] = set()
+
+    def plug(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=16)
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def pull(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+        for end in list(self._ends):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                one, _ = listener.accept()
+                other = socket.create_connection(("127.0.0.1", self._to))
+            except OSError:
+                return
+            for end in (one, other):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._ends.add(end)
+            for ends in ((one, other), (other, one)):
+                threading.Thread(target=self._carry, args=ends, daemon=True).start()
+
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(262_144):
+                other.sendall(data)
+        for end in (one, other):
+            self._ends.discard(end)
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+def wait_for_port(port: int, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.005)
+    sys.exit(f"bench: nothing listens on port {port} after {timeout_s:.0f} s")
