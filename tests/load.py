@@ -35,6 +35,13 @@ def mixed(url: str, ledger: Ledger, *, seed: int = 1, line: Line = LINE) -> list
     return [*counters, *(terminal(url, n, ledger, seed=seed, line=line) for n in range(2))]
 
 
+def few(url: str, ledger: Ledger, *, seed: int = 1, line: Line = LINE) -> list[Device]:
+    """Two counters in real time, one in intervals, one terminal: for what is about trouble and not about load."""
+    counters = [counter(url, n, ledger, seed=seed, line=line, rate=5.0) for n in range(2)]
+    counters.append(counter(url, 2, ledger, seed=seed, line=line, mode="interval"))
+    return [*counters, terminal(url, 0, ledger, seed=seed, line=line, rate=8.0)]
+
+
 class Load:
     """Devices that push while the body of a ``async with`` runs, and finish what they keep at its end."""
 

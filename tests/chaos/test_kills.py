@@ -1,56 +1,61 @@
 """Kill -9 under load: what was acknowledged is at both far ends, once for a consumer that honours ids."""
 
 import asyncio
-import random
-import time
 
 import pytest
-from load import Load, mixed
+from flapping import flapping, wired
+from killing import WINDOW, chance, under_load
 
-from gateway.simulate.device import Line
-from gateway.simulate.ledger import Ledger
-
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
-
-WINDOW = 100
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.site_with(window=WINDOW, batch=20)]
 
 
-async def under_load(site, experiment, *, seconds: float, kills: int, seed: int) -> None:
-    """Kill the daemon at random moments while devices push, and hold both far ends against what they said."""
-    ledger, chance = Ledger(), random.Random(seed)
-    site.daemon.start()
-    line = Line(retry_s=0.05, timeout_s=2.0, resend=0.02)
-    async with Load(mixed(site.url, ledger, seed=seed, line=line)):
+async def test_kill_with_both_sinks_up(site, experiment, scale):
+    """After kills under load every obligation is met at both far ends and doubles stay within the window."""
+    kills = scale.pick(6, 240)
+    async with under_load(site, experiment, chance(4711), owing=30 * kills) as victim:
         for _ in range(kills):
-            await asyncio.sleep(chance.uniform(0.05, 0.7))
-            site.daemon.kill()
-            killed = time.monotonic()
-            experiment.hit("kill -9")
-            await asyncio.to_thread(site.daemon.start)
-            experiment.recovered(time.monotonic() - killed)
-        await asyncio.sleep(seconds)
-    await asyncio.to_thread(site.settle)
-    experiment.owe(len(ledger.obligations()))
-    experiment.judge(site.judge(ledger))
+            await victim.kill_at_random()
+    experiment.demand(obligations=30 * kills, faults=kills)
+    assert site.daemon.starts == kills + 1
+    assert experiment.duplicated <= kills * 4 * WINDOW
 
 
-@pytest.mark.site_with(window=WINDOW, batch=20)
-@pytest.mark.timeout(400)
-async def test_kill_with_both_sinks_up(site, experiment):
-    """After 30 kills under load every obligation is met at both far ends and doubles stay within the window."""
-    await under_load(site, experiment, seconds=1.0, kills=30, seed=4711)
-    experiment.demand(obligations=1_000, faults=30)
-    assert site.daemon.starts == 31
-    assert experiment.duplicated <= 30 * 4 * WINDOW
-    for far_end in ("home", "cloud"):
-        site.doubles_in_flight(far_end, WINDOW)
+async def test_kill_with_both_sinks_down(site, experiment, scale):
+    """What came in while no far end was there and the daemon died again and again is delivered when they are back."""
+    kills = scale.pick(5, 200)
+    async with under_load(site, experiment, chance(4712), owing=30 * kills) as victim:
+        site.broker.stop()
+        site.upstream.stop()
+        arrived = {far_end: len(site.events_at(far_end)) for far_end in ("home", "cloud")}
+        for _ in range(kills):
+            await victim.kill_at_random()
+        assert arrived == {far_end: len(site.events_at(far_end)) for far_end in arrived}
+        experiment.hit("both far ends gone throughout")
+        site.upstream.start()
+        await asyncio.to_thread(site.broker.start)
+    experiment.demand(obligations=30 * kills, faults=kills + 1)
+    assert experiment.duplicated <= 4 * WINDOW
 
 
-@pytest.mark.site_with(window=WINDOW, batch=20)
-@pytest.mark.timeout(120)
+async def test_kill_with_sinks_flapping(site, experiment, scale):
+    """Broker and upstream are stopped, killed and restarted at random while the daemon is being killed."""
+    kills = scale.pick(5, 240)
+    luck = chance(4713)
+    async with (
+        wired(site) as cable,
+        under_load(site, experiment, luck, owing=30 * kills) as victim,
+        flapping(site, cable, experiment, luck),
+    ):
+        for _ in range(kills):
+            await victim.kill_at_random()
+    experiment.demand(obligations=30 * kills, faults=kills + kills // 2)
+    assert kills == experiment.faults["kill -9"]
+
+
 async def test_kill_control(site, experiment):
     """The control run: the same load without a fault has no double at either far end."""
     experiment.control = True
-    await under_load(site, experiment, seconds=8.0, kills=0, seed=4711)
+    async with under_load(site, experiment, chance(4711), owing=300):
+        await asyncio.sleep(3.0)
     experiment.demand(obligations=300, faults=0)
     assert 0 == experiment.duplicated

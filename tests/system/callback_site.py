@@ -111,7 +111,7 @@ class Called:
             return conn.execute(query, values).fetchall()
 
     def status(self) -> dict:
-        return json.loads(self.daemon.command("status", "--json").stdout)
+        return json.loads(self.daemon.asked("status", "--json").stdout)
 
     def faults(self) -> dict[str, dict]:
         return {fault["code"]: fault for fault in self.status()["faults"]}

@@ -81,13 +81,13 @@ class Place:
         return found[0][0] or 0
 
     def status(self) -> dict:
-        return json.loads(self.daemon.command("status", "--json").stdout)
+        return json.loads(self.daemon.asked("status", "--json").stdout)
 
     def lobby(self) -> dict:
-        return json.loads(self.daemon.command("adopt", "--json").stdout)
+        return json.loads(self.daemon.asked("adopt", "--json").stdout)
 
     def adopt(self, *words: str) -> str:
-        told = self.daemon.command("adopt", *words)
+        told = self.daemon.asked("adopt", *words)
         assert 0 == told.returncode, told.stderr
         return told.stdout
 

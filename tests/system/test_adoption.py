@@ -23,7 +23,7 @@ def test_a_stranger_waits_is_shown_and_is_adopted(place):
         row[key] for key in ("device", "source", "address", "serial", "name")
     )
     assert (2, 2, True) == (row["pushes"], row["events"], "enters 3" in row["sample"])
-    shown = place.daemon.command("adopt")
+    shown = place.daemon.asked("adopt")
     assert (1, True) == (shown.returncode, "counter-77" in shown.stdout)
     status = place.status()
     assert (1, 2, 0) == (
@@ -40,7 +40,7 @@ def test_a_stranger_waits_is_shown_and_is_adopted(place):
     assert 9 == place.enters("counter-77")
     assert [] == place.lobby()["waiting"]
     assert "devices_waiting" not in {fault["code"] for fault in place.status()["faults"]}
-    assert 0 == place.daemon.command("adopt").returncode
+    assert 0 == place.daemon.asked("adopt").returncode
     assert "adopted already" in place.adopt("counter-77")
 
 
@@ -53,7 +53,7 @@ def test_nonsense_is_refused_with_a_sentence(place):
         (("--ignore", "nobody"), 1, "no address either"),
         (("door", "--all"), 2, "one thing at a time"),
     ):
-        told = place.daemon.command("adopt", *words)
+        told = place.daemon.asked("adopt", *words)
         assert (status, True) == (told.returncode, said in told.stderr), told.stderr
 
 

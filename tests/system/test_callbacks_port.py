@@ -84,7 +84,7 @@ def test_no_port_takes_what_belongs_to_the_other(site):
     heads = [json.loads(head)["port"] for (head,) in site.rows("SELECT head FROM letters ORDER BY number")]
     assert ["callbacks", "devices"] == heads
     for number in ("1", "2"):
-        retried = site.daemon.command("letters", "retry", number)
+        retried = site.daemon.asked("letters", "retry", number)
         assert 0 != retried.returncode, "a letter was read by the wrong port"
     assert 200 == site.call(COUNT, lan=True)[0]
     assert 200 == site.call(INCIDENT)[0]
@@ -182,7 +182,7 @@ def test_the_secret_is_nowhere(site):
     assert 200 == site.call(hook, path=f"/x/{SECRET.split()[1]}")[0]
     assert 200 == site.call(b"broken " + SECRET.encode() + b' {"Authorization": "' + SECRET.encode())[0]
     site.call(headers=(("Authorization", SECRET + "x"),))
-    told = site.daemon.command("status", "--json").stdout + site.daemon.command("letters", "show", "1").stdout
+    told = site.daemon.asked("status", "--json").stdout + site.daemon.asked("letters", "show", "1").stdout
     site.daemon.stop()
     word = SECRET.split()[1]
     assert word not in told
@@ -193,7 +193,7 @@ def test_the_page_of_status_has_a_line_for_it(site):
     """`gateway status` says where callbacks are received, how many came, and how many had no right header."""
     site.call()
     site.call(headers=())
-    shown = site.daemon.command("status").stdout
+    shown = site.daemon.asked("status").stdout
     assert f"callbacks on 127.0.0.1:{site.port}: since the start 1, 1 events" in shown
     assert "1 without the right header" in shown
 

@@ -83,7 +83,7 @@ async def test_kills_lose_no_callback(called):
 def everything(site) -> bytes:
     """Give every byte on disk that the daemon wrote, and what a person is shown."""
     shown = "".join(
-        site.daemon.command(*words).stdout
+        site.daemon.asked(*words).stdout
         for words in (("status", "--json"), ("devices", "--json"), ("letters", "list", "--json"))
     )
     files = [path for path in site.directory.rglob("*") if path.is_file() and path.name != "header"]

@@ -123,7 +123,7 @@ def test_a_webhook_beside_the_poll_is_answered_and_shown_and_not_counted(site):
         request = urllib.request.Request(site.url, json.dumps(body).encode(), method="POST")
         with urllib.request.urlopen(request, timeout=5) as answer:
             assert 200 == answer.status
-        status = json.loads(site.daemon.command("status", "--json").stdout)
+        status = json.loads(site.daemon.asked("status", "--json").stdout)
         said = [fault for fault in status["faults"] if fault["code"] == "camlytics_two_ways"]
         assert 'mode = "poll" is configured' in said[0]["sentence"]
         site.settle()

@@ -170,7 +170,7 @@ class Canaries:
     def settle(self) -> None:
         deadline = time.monotonic() + 30
         while True:
-            accounts = json.loads(self.daemon.command("sinks", "--json").stdout)
+            accounts = json.loads(self.daemon.asked("sinks", "--json").stdout)
             if len(accounts) == 2 and all(account["waiting"] == 0 for account in accounts):
                 return
             assert time.monotonic() < deadline, accounts
@@ -178,9 +178,9 @@ class Canaries:
 
     def commands(self) -> bytes:
         wanted = ("status --json", "devices --json", "letters export", "letters list --json")
-        told = [self.daemon.command(*words.split()).stdout for words in wanted]
+        told = [self.daemon.asked(*words.split()).stdout for words in wanted]
         last = json.loads(told[-1])[-1]["number"]
-        told.append(self.daemon.command("letters", "show", str(last)).stdout)
+        told.append(self.daemon.asked("letters", "show", str(last)).stdout)
         return "\n".join(told).encode()
 
     def files(self) -> bytes:
@@ -224,7 +224,7 @@ def run(site: Canaries, servers, *, broken: bool) -> dict[str, bytes]:
     with site.subscriber:
         site.daemon.start()
         try:
-            assert 0 == site.daemon.command("capture", "127.0.0.1").returncode
+            assert 0 == site.daemon.asked("capture", "127.0.0.1").returncode
             with site.tailing():
                 for protocol in PROTOCOLS.values():
                     pushes = protocol()

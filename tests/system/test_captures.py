@@ -40,7 +40,7 @@ def place(tmp_path):
 
 
 def begin(place: Place, *words: str) -> dict:
-    told = place.daemon.command("capture", *words, "--json")
+    told = place.daemon.asked("capture", *words, "--json")
     assert 0 == told.returncode, told.stderr
     return json.loads(told.stdout)
 
@@ -116,14 +116,14 @@ def test_captures_are_listed_stopped_and_end_by_themselves(place):
     place.push(count("1", 1), count("2", 1))
     place.wait(lambda: len(lines(long["file"])) == 2)
     assert 1 == len(lines(short["file"]))
-    listed = json.loads(place.daemon.command("capture", "--list", "--json").stdout)
+    listed = json.loads(place.daemon.asked("capture", "--list", "--json").stdout)
     assert {"counter-1": False, "counter-2": True} == {row["device"]: row["running"] for row in listed}
-    stopped = place.daemon.command("capture", "--stop", "counter-2")
+    stopped = place.daemon.asked("capture", "--stop", "counter-2")
     assert (0, True) == (stopped.returncode, long["file"] in stopped.stdout)
     place.push(count("2", 2))
     begin(place, "2")
     place.daemon.kill()
-    listed = json.loads(place.daemon.command("capture", "--list", "--json").stdout)
+    listed = json.loads(place.daemon.asked("capture", "--list", "--json").stdout)
     assert [False] * 3 == [row["running"] for row in listed]
     assert 2 == len(lines(long["file"]))
     place.daemon.start()
@@ -142,11 +142,11 @@ def test_nonsense_is_refused(place):
         ((), 2, "Say which device"),
         (("1", "--list"), 2, "stands alone"),
     ):
-        told = place.daemon.command("capture", *words)
+        told = place.daemon.asked("capture", *words)
         assert (status, True) == (told.returncode, said in told.stderr), (words, told.stderr)
     assert not (place.directory / "store" / "captures").exists()
     for number in range(1, 6):
         begin(place, str(number))
     for again, said in (("1", "captured already"), ("6", "5 captures run already")):
-        told = place.daemon.command("capture", again)
+        told = place.daemon.asked("capture", again)
         assert (1, True) == (told.returncode, said in told.stderr)

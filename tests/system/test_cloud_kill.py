@@ -72,7 +72,7 @@ def test_killed_while_polling(tmp_path):
         (tmp_path / name).chmod(0o600)
     times = Times(tmp_path / "clock")
     gate = Gate({"the-public-key": "the-secret-key"})
-    driven = str(Path(__file__).parent / "driven_gateway.py")
+    driven = str(Path(__file__).parents[1] / "driven_gateway.py")
     port = free_port()
     with Cloud(World(times, earlier_s=7200.0, late=0.1, rate=6.0, seed=9), gate) as cloud:
         config = tmp_path / "config.toml"

@@ -54,7 +54,7 @@ class Site:
         connection.close()
 
     def erase(self, *words):
-        return self.daemon.command("erase", *words)
+        return self.daemon.asked("erase", *words)
 
     def everything(self) -> bytes:
         return b"".join(path.read_bytes() for path in self.store.rglob("*") if path.is_file())
@@ -92,7 +92,7 @@ def test_a_person_goes_while_the_daemon_runs_and_the_broker_is_away(site, tmp_pa
     assert {"bob-4712"} == {event["personal"]["user_id"] for event in sent if "personal" in event}
     assert 10 == sum("personal" not in event and "person" not in event for event in sent)
     assert not any(b"ada-4711" in m.payload for m in events)
-    (account,) = json.loads(site.daemon.command("sinks", "--json").stdout)
+    (account,) = json.loads(site.daemon.asked("sinks", "--json").stdout)
     assert (20, True) == (account["received"], account["balanced"])
     assert "person_erased" in site.daemon.log.read_text()
     assert "ada-4711" not in site.daemon.log.read_text()

@@ -35,7 +35,7 @@ socket = "{directory}/control.sock"
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # tests of one file do not run in one go
 def daemon(tmp_path_factory):
     directory = tmp_path_factory.mktemp("pairing")
     port, config = free_port(), directory / "config.toml"

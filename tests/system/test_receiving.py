@@ -63,7 +63,7 @@ class Bare:
             return conn.execute(query, values).fetchall()
 
     def status(self) -> dict:
-        return json.loads(self.daemon.command("status", "--json").stdout)
+        return json.loads(self.daemon.asked("status", "--json").stdout)
 
     def faults(self) -> dict[str, dict]:
         return {fault["code"]: fault for fault in self.status()["faults"]}
@@ -147,7 +147,7 @@ def test_the_camera_own_number_wins_in_any_order(bare):
     for transmit, enters in sums:
         assert 200 == bare.ask("POST", "/", count(transmit, enters))[0]
     assert [(3,)] == bare.rows("SELECT amount FROM tallies WHERE measure = 'enters'")
-    device = json.loads(bare.daemon.command("devices", "counter-2000", "--json").stdout)[0]
+    device = json.loads(bare.daemon.asked("devices", "counter-2000", "--json").stdout)[0]
     assert 1 == device["duplicates"]
     assert 3 == device["enters_total"]
     assert 3 == device["last_enters"]
@@ -168,14 +168,14 @@ def test_what_nobody_recognises_is_a_letter(bare):
     """An unknown body is accepted and kept with the reason; one sender cannot fill the shelf."""
     for number in range(8):
         assert 200 == bare.ask("POST", "/x", b"temperature=21;number=%d" % number)[0]
-    told = json.loads(bare.daemon.command("letters", "list", "--json").stdout)
+    told = json.loads(bare.daemon.asked("letters", "list", "--json").stdout)
     assert 5 == len(told)
     assert "no source recognises" in told[0]["reason"]
-    shown = bare.daemon.command("letters", "show", str(told[-1]["number"]))
+    shown = bare.daemon.asked("letters", "show", str(told[-1]["number"]))
     assert "number=7" in shown.stdout
     assert "unreadable_pushes" in bare.faults()
-    assert 0 == bare.daemon.command("letters", "drop", str(told[0]["number"])).returncode
-    assert 4 == len(json.loads(bare.daemon.command("letters", "list", "--json").stdout))
+    assert 0 == bare.daemon.asked("letters", "drop", str(told[0]["number"])).returncode
+    assert 4 == len(json.loads(bare.daemon.asked("letters", "list", "--json").stdout))
 
 
 def test_a_truncated_push_is_accepted_in_its_dialect(bare):
@@ -215,7 +215,7 @@ def test_hostile_texts_in_a_push_stay_texts(bare):
     assert 200 == bare.ask("POST", "/", evil)[0]
     (device,) = bare.rows("SELECT id FROM devices")
     assert re.fullmatch(r"counter-[a-z0-9_-]+", device[0])
-    listed = bare.daemon.command("devices")
+    listed = bare.daemon.asked("devices")
     assert 0 == listed.returncode, listed.stderr
     assert 2 == len(listed.stdout.splitlines())
 
@@ -230,7 +230,7 @@ def test_a_full_store_refuses_in_each_dialect(tmp_path):
         assert 503 == site.ask("POST", "/", b"whatever this is")[0]
         assert [] == site.rows("SELECT * FROM events")
         assert "disk_full" in site.faults()
-        assert 1 == site.daemon.command("status").returncode
+        assert 1 == site.daemon.asked("status").returncode
     finally:
         site.close()
 
@@ -246,7 +246,7 @@ def test_an_address_that_is_not_allowed_is_not_served(tmp_path):
 
 def test_no_sink_is_said(bare):
     """Without a sink the gateway receives, keeps, and says that nothing is forwarded yet."""
-    told = bare.daemon.command("status")
+    told = bare.daemon.asked("status")
     assert 1 == told.returncode
     assert "nothing is forwarded yet" in told.stdout
     assert "[sinks.NAME]" in told.stdout
@@ -281,14 +281,14 @@ def test_commands_work_with_the_daemon_down(bare):
     bare.ask("POST", "/", count(1761991230, 2))
     bare.ask("POST", "/x", b"nonsense")
     bare.daemon.stop()
-    assert 2 == bare.daemon.command("status").returncode
-    devices = bare.daemon.command("devices", "--json")
+    assert 2 == bare.daemon.asked("status").returncode
+    devices = bare.daemon.asked("devices", "--json")
     assert "counter-2000" == json.loads(devices.stdout)[0]["device"]
     assert "not running" in devices.stderr
-    assert 1 == len(json.loads(bare.daemon.command("letters", "list", "--json").stdout))
+    assert 1 == len(json.loads(bare.daemon.asked("letters", "list", "--json").stdout))
     assert "counter-2000" in bare.daemon.command("tail").stdout
-    assert [] == json.loads(bare.daemon.command("sinks", "--json").stdout)
-    assert 2 == bare.daemon.command("letters", "drop", "1").returncode
+    assert [] == json.loads(bare.daemon.asked("sinks", "--json").stdout)
+    assert 2 == bare.daemon.asked("letters", "drop", "1").returncode
 
 
 def test_a_thousand_pushes_on_one_connection(bare):

@@ -1,4 +1,4 @@
-"""Orderly stops: SIGTERM and SIGINT lose nothing and double nothing, whatever the devices are doing."""
+"""A stop that cannot drain, a second start, and a reload; stops under load are in tests/chaos."""
 
 import asyncio
 import json
@@ -6,29 +6,11 @@ import signal
 import time
 
 import pytest
-from load import Load, mixed
+from load import Load, few, mixed
 
 from gateway.simulate.ledger import Ledger
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
-
-
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.slow
-async def test_stopping_under_load_loses_and_doubles_nothing(site, how):
-    """Five stops under load: exit status 0, nothing missing, nothing twice."""
-    ledger = Ledger()
-    site.daemon.start()
-    async with Load(mixed(site.url, ledger)):
-        for _ in range(5):
-            await asyncio.sleep(0.7)
-            assert await asyncio.to_thread(site.daemon.stop, how) == 0
-            await asyncio.to_thread(site.daemon.start)
-        await asyncio.sleep(0.5)
-    await asyncio.to_thread(site.settle)
-    assert len(ledger.obligations()) > 200
-    for verdict in site.judge(ledger).values():
-        assert verdict.duplicates == []
 
 
 async def test_a_stop_with_a_black_hole_upstream_ends_in_time(site):
@@ -38,8 +20,8 @@ async def test_a_stop_with_a_black_hole_upstream_ends_in_time(site):
     ledger = Ledger()
     site.upstream.decide = lambda _request: Outcome(fault=Fault.HANG, take=False)
     site.daemon.start()
-    async with Load(mixed(site.url, ledger)):
-        await asyncio.sleep(2)
+    async with Load(few(site.url, ledger)):
+        await asyncio.sleep(1)
     started = time.monotonic()
     assert await asyncio.to_thread(site.daemon.stop) == 0
     assert time.monotonic() - started < 20

@@ -1,6 +1,7 @@
 """The people, devices, PCs and clouds of one simulated site, all on one stage and one ledger."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -62,6 +63,20 @@ overlap_s = 1200
 """
 
 
+@dataclass(frozen=True)
+class Custom:
+    """When people come, for how long what is broken stays so (1 for a whole day, less in a part of one), and the doors."""
+
+    profile: Sequence[float] | None = SHOP_DAY
+    part: float = 1.0
+    doors: int = 12
+
+    @property
+    def hour_s(self) -> float:
+        """An hour of a whole day, as long as it is in this one."""
+        return HOUR_S * self.part
+
+
 class StoppingClock:
     """A clock behind which nothing happens any more from a moment on, so that a day can come to rest."""
 
@@ -94,14 +109,15 @@ class Polled:
             one.stop()
 
 
-def counters(url: str, stage: Stage, ledger: Ledger) -> list[Device]:
-    """Twelve doors in three dialects: every mode, some with a wrong clock, some behind a bad cable."""
+def counters(url: str, stage: Stage, ledger: Ledger, custom: Custom) -> list[Device]:
+    """Doors in three dialects: every mode, some with a wrong clock, some behind a bad cable."""
     made: list[Device] = []
-    for number in range(12):
+    for number in range(custom.doors):
         dialect = ("v1.0", "hx-v2.1", "brickstream-v4")[number % 3]
         live = dialect != "brickstream-v4" and number >= 6
         luck = random.Random(number)
-        spells = ((luck.uniform(2, 20) * HOUR_S, luck.uniform(0.2, 3) * HOUR_S),) if number % 2 else ()
+        hour_s = custom.hour_s
+        spells = ((luck.uniform(2, 20) * hour_s, luck.uniform(0.2, 3) * hour_s),) if number % 2 else ()
         made.append(
             Counter(
                 url,
@@ -115,7 +131,7 @@ def counters(url: str, stage: Stage, ledger: Ledger) -> list[Device]:
                 dialect=dialect,
                 mode="real_time" if live else "interval",
                 rate=1.5,
-                profile=SHOP_DAY,
+                profile=custom.profile,
                 interval_min=15 if number == 0 else 1,
                 unfinished=number == 3,
                 heartbeat_s=120.0,
@@ -128,20 +144,21 @@ def counters(url: str, stage: Stage, ledger: Ledger) -> list[Device]:
     return made
 
 
-def terminals(url: str, stage: Stage, ledger: Ledger) -> list[Device]:
+def terminals(url: str, stage: Stage, ledger: Ledger, custom: Custom) -> list[Device]:
     """Four terminals of three firmwares; one replays six hours."""
+    spell = (5 * custom.hour_s, 6 * custom.hour_s)
     return [
         Terminal(
             url,
             serial=f"SPDAY{number:05d}",
             firmware=Firmware(version=version, picture_bytes=2_000),
             rate=0.5,
-            profile=SHOP_DAY,
+            profile=custom.profile,
             alarms_per_hour=2.0,
             zone=ZONE,
             seed=number,
             clock=stage.clock(),
-            line=Line(resend=0.02, spells=((5 * HOUR_S, 6 * HOUR_S),) if number == 1 else (), retry_s=0.05),
+            line=Line(resend=0.02, spells=(spell,) if number == 1 else (), retry_s=0.05),
             ledger=ledger,
         )
         for number, version in enumerate(("1.3.0", "1.3.0", "1.2.1", "1.1.0"))
@@ -160,21 +177,30 @@ def camio(url: str, stage: Stage, ledger: Ledger) -> Device:
     )
 
 
-def polled(stage: Stage, ledger: Ledger, end: float) -> Polled:
+def polled(stage: Stage, ledger: Ledger, end: float, custom: Custom) -> Polled:
     """Two PCs, one of them in another zone and installed anew at noon, and an account with a shop that was offline."""
     clock = StoppingClock(stage, end)
     start = stage.now
 
     def pc(name: str, zone: ZoneInfo, **how: object) -> Camlytics:
         return Camlytics(
-            Pc(clock, name=name, zone=zone, rate=1.0, profile=SHOP_DAY, ledger=ledger, start=start, **how)
+            Pc(
+                clock,
+                name=name,
+                zone=zone,
+                rate=1.0,
+                profile=custom.profile,
+                ledger=ledger,
+                start=start,
+                **how,
+            )
         )
 
     places = (
-        Place(id=101, offline=((start + 9 * HOUR_S, 2.5 * HOUR_S),)),
+        Place(id=101, offline=((start + 9 * custom.hour_s, 2.5 * custom.hour_s),)),
         Place(id=102, skew_s=40.0, channels=1),
     )
-    world = World(clock, places=places, rate=0.7, profile=SHOP_DAY, zone=ZONE, late=0.05, ledger=ledger)
+    world = World(clock, places=places, rate=0.7, profile=custom.profile, zone=ZONE, late=0.05, ledger=ledger)
     return Polled(
         pc("hall", ZONE),
         pc("yard", ZoneInfo("America/Chicago")),

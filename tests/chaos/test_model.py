@@ -1,0 +1,29 @@
+"""Random lives of a store against a small model: every verb, crashes, full disks and clocks that jump."""
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+from outbox_life import Tally
+from outbox_rules import AnyLife
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_model(experiment, scale):
+    """No life of a store, however it goes, ends up with another log, sum, account or lobby than the model's."""
+    lives = settings(
+        max_examples=scale.pick(25, 400),
+        stateful_step_count=scale.pick(30, 60),
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    AnyLife.tally = tally = Tally()
+    run_state_machine_as_test(AnyLife, settings=lives)
+    experiment.owe(tally.acknowledged)
+    for fault, times in tally.faults.items():
+        experiment.hit(fault, times)
+    experiment.found()  # any difference has ended the test
+    experiment.remarks.append(f"{tally.lives} lives")
+    experiment.demand(obligations=scale.pick(400, 8_000), faults=scale.pick(30, 800))
+    assert {"crash", "crash at a commit", "failed commit", "clock jump"} == set(experiment.faults)

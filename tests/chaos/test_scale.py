@@ -1,0 +1,161 @@
+"""More than a site will ever send at once: all terminals replaying what they kept, hundreds of devices."""
+
+import json
+import os
+import shutil
+import time
+
+import pytest
+import waiting
+from counted_site import FAR_ENDS, CountedSite, Replay
+
+TERMINALS = 64
+_MEMORY_MB = 96
+_WAL_MB = 64
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def counted(tmp_path):
+    built = CountedSite(tmp_path)
+    yield built
+    built.close()
+
+
+def watched(counted, process, lives, most):
+    """Until the terminals are done: have new counters push beside them, and look at what the daemon uses."""
+    while process.poll() is None:
+        lives.append(counted.live_count())
+        for what, seen in counted.use().items():
+            most[what] = max(most.get(what, 0.0), seen)
+        time.sleep(0.5)
+    return json.loads(process.stdout.read())
+
+
+def test_all_terminals_replaying_at_once(counted, experiment, scale):
+    """Every record of 64 terminals that replay at once arrives, in flat memory, and new counts flow beside them."""
+    records, cap_s = scale.pick(25, 50_000), scale.pick(60, float(os.environ.get("REPLAY_S", "1200")))
+    replay = Replay(counted.directory, picture_bytes=59_000)
+    assert 78_000 < replay.bytes < 82_000
+    counted.daemon.start()
+    counted.live_count()
+    process = replay.start(counted.daemon.port, terminals=TERMINALS, records=records, seconds=cap_s)
+    lives, most = [], {}
+    told = watched(counted, process, lives, most)
+    accepted = dict(enumerate(told["accepted"]))
+    total = sum(accepted.values())
+    experiment.owe(total)
+    experiment.hit("terminals replaying at once", sum(count > 0 for count in accepted.values()))
+    if total < TERMINALS * records:
+        experiment.remarks.append(
+            f"{total:,} of {TERMINALS * records:,} records when the time of {cap_s:.0f} s was up"
+        )
+    assert counted.wait_delivered(total, timeout_s=scale.pick(60, 900)), counted.ask("count")
+    experiment.recovered(counted.live_count())
+    for verdict in counted.judged(accepted, spare=1).values():
+        experiment.found(
+            **{name: verdict[name] for name in ("missing", "spurious")}, duplicated=verdict["doubles"]
+        )
+    in_log = counted.rows(
+        "SELECT count(DISTINCT json_extract(body, '$.data.uuid')) FROM events WHERE kind = 'access'"
+    )
+    assert total <= in_log[0][0] <= total + TERMINALS
+    experiment.remarks.append(f"{total / told['seconds']:,.0f} records/s, {told['retries']} sent again")
+    experiment.ceiling(
+        "ms until a new count is at both far ends", max(lives) * 1000, scale.pick(30_000, 10_000)
+    )
+    experiment.ceiling("memory MB", most["memory MB"], _MEMORY_MB)
+    experiment.ceiling("descriptors", most["descriptors"], TERMINALS + 60)
+    experiment.ceiling("WAL MB", most["WAL MB"], _WAL_MB)
+    experiment.ceiling("store B/record", most["store MB"] * 1e6 / total, scale.pick(2_500, 1_500))
+    experiment.demand(obligations=scale.pick(1_600, 100 * int(cap_s)), faults=TERMINALS)
+
+
+def rate_of(counted, records, first=0):
+    """Have sixteen terminals push from their record ``first`` on; give what is owed of each, and the records per second."""
+    replay = Replay(counted.directory, picture_bytes=3_000)
+    told = json.loads(
+        replay.start(
+            counted.daemon.port, terminals=16, records=records, first=first, seconds=60
+        ).communicate()[0]
+    )
+    return (
+        {n: first + count for n, count in enumerate(told["accepted"])},
+        sum(told["accepted"]) / told["seconds"],
+    )
+
+
+def started(counted):
+    before = time.monotonic()
+    counted.daemon.start(wait_s=60)
+    return time.monotonic() - before
+
+
+def drained(counted, events, cap_s, lives, most):
+    """Until both far ends have them all, or the time is up: live counts beside it, and what the daemon uses."""
+    deadline = time.monotonic() + cap_s
+    while not counted.wait_delivered(events, timeout_s=1):
+        if time.monotonic() > deadline:
+            return False
+        lives.append(counted.live_count())
+        for what, seen in counted.use().items():
+            most[what] = max(most.get(what, 0.0), seen)
+    return True
+
+
+def test_a_month_of_events_waiting(counted, experiment, scale):
+    """With a month of events waiting it starts, receives and drains as ever, new counts first, and all of it arrives."""
+    events, pushes = scale.pick(10_000, 10_000_000), scale.pick(10, 1_000)
+    cap_s = scale.pick(60, float(os.environ.get("DRAIN_S", "1080")))
+    free = shutil.disk_usage(counted.directory).free
+    if free < events * 900 + 2**30:
+        pytest.skip(f"{free >> 30} GiB are free: too little for {events:,} events")
+    counted.daemon.start()
+    early, empty_rate = rate_of(counted, pushes)
+    assert counted.wait_delivered(sum(early.values()), timeout_s=60), counted.ask("count")
+    counted.daemon.stop()
+    shutil.rmtree(counted.store.parent)
+    base = waiting.begin(counted.store.parent)
+    owed = waiting.multiply(counted.store.parent, events)
+    assert events == sum(owed.values())
+    counted.far_ends_leave()
+    experiment.hit("both far ends gone while a month waits")
+    starts = [started(counted)]
+    deadline = time.monotonic() + 300
+    while len(counted.rows("SELECT name FROM sinks")) < len(
+        FAR_ENDS
+    ):  # a new sink counts what it is owed, once
+        assert time.monotonic() < deadline, counted.daemon.tail()
+        time.sleep(0.1)
+    counted.daemon.stop()
+    starts.append(started(counted))
+    counted.ask("base", base)
+    before = counted.ask("count")
+    accepted, rate = rate_of(counted, pushes, first=pushes)
+    lives, most, began = [], counted.use(), time.monotonic()
+    counted.far_ends_return()
+    total = events + sum(accepted.values()) - sum(early.values())
+    whole = drained(counted, total + sum(early.values()), cap_s, lives, most)
+    seconds = time.monotonic() - began
+    experiment.recovered(counted.live_count())
+    experiment.owe(total)
+    verdicts = counted.judged({**owed, **accepted}, spare=1)
+    for name, verdict in verdicts.items():
+        arrived = verdict["unique"] - before[name]["unique"]
+        noted = counted.delivered()[name]
+        missing = verdict["missing"] if whole else max(noted - arrived, 0)
+        experiment.found(missing=missing, spurious=verdict["spurious"], duplicated=verdict["doubles"])
+        experiment.remarks.append(f"{name} {arrived / seconds:,.0f} events/s")
+        if not whole:
+            experiment.remarks.append(
+                f"{name} had {arrived:,} of {total:,} when the time of {cap_s:.0f} s was up"
+            )
+    experiment.remarks.append(f"receiving {rate:,.0f}/s, {empty_rate:,.0f}/s with an empty store")
+    experiment.ceiling("ms from start to ready", min(starts) * 1000, scale.pick(30_000, 5_000))
+    experiment.ceiling(
+        "ms until a new count is at both far ends", max(lives, default=0) * 1000, scale.pick(30_000, 10_000)
+    )
+    experiment.ceiling("memory MB", most["memory MB"], _MEMORY_MB)
+    experiment.ceiling("WAL MB", most["WAL MB"], _WAL_MB)
+    experiment.ceiling("store B/event", most["store MB"] * 1e6 / total, 900)
+    experiment.demand(obligations=events, faults=1)
