@@ -7,7 +7,7 @@ OTHER := $(shell $(PYTHON) packaging/other_python.py)
 DEBIAN := mosquitto gcc libc6-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test debian lint types tests tests-other soak bench lock clean
+.PHONY: help demo test debian lint types tests tests-other soak bugs bench bench-peers fuzz audit lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,25 +41,52 @@ types: $(VENV)/ready
 tests: $(VENV)/ready
 	$(BIN)/python -m pytest -n 3 --dist worksteal
 
-# The layers that behave differently on another Python: sockets, loop, shutdown, SQLite.
+# What behaves differently on another Python: sockets, loop, shutdown, SQLite, XML and JSON; and one kill with its control.
+OTHER_TESTS := tests/http tests/sinks tests/outbox tests/reading tests/sources/test_fixtures.py tests/system/test_receiving.py \
+  tests/chaos/test_kills.py::test_kill_control tests/chaos/test_kills.py::test_kill_with_both_sinks_up \
+  tests/chaos/test_lines.py::test_lines_control tests/chaos/test_disks_failing.py::test_disk_that_does_not_fail
 tests-other: $(VENV)/ready
 ifeq ($(OTHER),)
 	@echo "No second supported Python was found: the network tests ran on $(PYTHON) only."
 else
 	$(MAKE) VENV=.venv-other PYTHON=$(OTHER) .venv-other/ready
-	.venv-other/bin/python -m pytest -n 3 --dist worksteal -m "not slow" tests/http tests/sinks tests/outbox tests/system
+	.venv-other/bin/python -m pytest -n 3 --dist worksteal $(OTHER_TESTS)
 endif
 
 soak: $(VENV)/ready debian  ## every experiment of tests/chaos in its long form, under two hours; ends with one table
 	$(BIN)/python -m pytest tests/chaos --soak --soak-table soak-table.md -n 2 --timeout 7200
 
+bugs: $(VENV)/ready  ## plant ten deliberate bugs, one by one, and see each caught by a named test
+	$(BIN)/python tests/chaos/replay_bugs.py
+
 bench: $(VENV)/ready debian  ## measure, in ratios; about 25 minutes
 	$(BIN)/python bench/run.py
+
+bench-peers: $(VENV)/ready debian  ## measure beside ThingsBoard IoT Gateway and Node-RED; installs them first, about 35 minutes
+	$(BIN)/python bench/peers.py
+
+# A campaign goes on where it was: ended, it may be started again.
+FUZZ_DIR ?= .fuzz
+FUZZ_RUNS ?= 10000000
+
+.venv-fuzz/ready .venv-audit/ready: .venv-%/ready: requirements-%.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, $(PYTHON) is older." >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv-$* || { echo "Install the package python3-venv first." >&2; exit 1; }
+	.venv-$*/bin/python -m pip install --quiet --require-hashes -r requirements-$*.lock
+	@touch $@
+
+fuzz: .venv-fuzz/ready  ## attack every parser, led by coverage, until each had FUZZ_RUNS inputs; hours, goes on where it was
+	.venv-fuzz/bin/python tests/fuzz/campaign.py $(FUZZ_DIR) $(FUZZ_RUNS)
+
+audit: .venv-audit/ready  ## hold the locked packages against the known vulnerabilities; needs the advisory service
+	.venv-audit/bin/python packaging/audit.py requirements.lock
 
 lock:  ## make the lock files anew from pyproject.toml
 	$(PYTHON) -m venv --clear .venv-lock && .venv-lock/bin/python -m pip install --quiet uv
 	.venv-lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade pyproject.toml -o requirements.lock
 	.venv-lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --extra demo --extra test pyproject.toml -o requirements-dev.lock
+	.venv-lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --extra fuzz pyproject.toml -o requirements-fuzz.lock
+	.venv-lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --extra audit pyproject.toml -o requirements-audit.lock
 
 clean:  ## remove what the targets made
-	rm -rf .venv .venv-other .venv-lock build dist .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-other .venv-lock .venv-fuzz .venv-audit .fuzz build dist .mypy_cache .ruff_cache .hypothesis

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from gateway import clock
+from gateway.errors import DISK_ADVICE
 
 ACTIONS: dict[str, str] = {
     "callback_refused": "Check the proxy or tunnel in front; the reason says which limit or list of [callbacks] it hit.",
@@ -63,7 +64,8 @@ ACTIONS: dict[str, str] = {
     "https_tls": "Check the upstream's certificate, `ca_file`, and the clock of this box.",
     "https_unexpected": "The upstream answers something that it should not: ask its owner, and check `endpoint`.",
     "https_unreachable": "Check the network cable, the router and the gateway's address.",
-    "identity_shared": "Give each device its own serial number, or a DeviceId of its own; together they count as one.",
+    "identity_shared": "Give each device its own serial number, or a DeviceId of its own; together they count as one. Is"
+    " one of the two no device of yours? Pin the real one: `gateway devices --pins`.",
     "mqtt_client_id": "The broker refuses this client_id: set another one.",
     "mqtt_client_id_taken": "Another client uses the same client_id: give each its own.",
     "mqtt_login": "Check `username` and `password_file` of this sink, and the broker's password file.",
@@ -74,9 +76,13 @@ ACTIONS: dict[str, str] = {
     "mqtt_refused": "Check that the broker runs, listens on that address, and that no firewall is between.",
     "mqtt_timeout": "Check the network to the broker; the gateway keeps trying and loses nothing.",
     "mqtt_tls": "Check the broker's certificate, `ca_file`, and the clock of this box.",
+    "mqtt_unasked": "The broker sends what nobody asked for: is it yours, and does it subscribe its clients by itself?",
     "mqtt_unreachable": "Check the network cable, the router and the address of the broker.",
     "mqtt_unwilling": "The broker refuses for now: look at its log, its limits and its disk.",
     "mqtt_version": "Set `version` of this sink to what the broker speaks.",
+    "pinned_device_refused": "Has the device a new address? Reserve one for it in the router, or correct `address` in its"
+    " section, then reload; it keeps what it has. Did the word in its URL change? Type it again. Else somebody at that"
+    " address speaks in its name: find it. See docs/devices.md.",
     "poll_failed": "Check that the polled system runs and that its address is right; nothing is skipped meanwhile.",
     "poll_broken": "Check the network to the polled system if this lasts; nothing is skipped meanwhile.",
     "poll_busy": "The polled system asks for patience; the gateway waits as long as it said.",
@@ -97,7 +103,7 @@ ACTIONS: dict[str, str] = {
     "sink_unavailable": "Nothing is lost; the gateway keeps trying. Check the far end if this lasts.",
     "pictures_given_up": "Free space on the disk of store.path, or set pictures.keep to false; no event is lost by this.",
     "disk_full": "Free space on the disk of store.path, or lower store.min_free_bytes if the disk is small.",
-    "store_failed": "Check the disk: `df`, `dmesg`. Devices are told to keep what they send until it works again.",
+    "store_failed": f"{DISK_ADVICE} Devices are told to keep what they send until it works again.",
     "store_full": "Bring the sink that is behind back, free disk space, or raise store.max_bytes.",
     "store_salvaged": "The damaged file is kept beside the store; copy it away for analysis, then remove it.",
     "task_restarted": "Report this with the log; the gateway restarted the part and goes on.",
@@ -113,6 +119,17 @@ ACTIONS: dict[str, str] = {
     "zone_door_unheard": "Correct the door in the configuration (`gateway devices` lists them), or connect the device.",
     "zone_disagrees": "Set the time zone on the device, or site.zone in the configuration, so that both agree.",
 }
+
+
+# What is told first: where events are kept, then where they go; what a clock shows waits best.
+_WEIGHT = (("store_", "disk_"), ("no_sink", "sink_", "mqtt_", "https_"))
+_LIGHT = ("clock_", "zone_disagrees")
+
+
+def weight(code: str) -> int:
+    """Say how heavy a fault is: the less, the sooner a person is told."""
+    heavy = next((place for place, begins in enumerate(_WEIGHT) if code.startswith(begins)), len(_WEIGHT))
+    return len(_WEIGHT) + 1 if code.startswith(_LIGHT) else heavy
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +175,7 @@ class Faults:
         "date_impossible": 3600,
         "devices_refused": 3600,
         "identity_shared": 3600,
+        "pinned_device_refused": 3600,
         "refused_request": 3600,
         "refused_sender": 3600,
         "task_restarted": 3600,
@@ -180,7 +198,12 @@ class Faults:
             if known is not None:
                 count = known.count + again
                 self._standing[code, subject] = replace(
-                    known, sentence=sentence, count=count, last=now, heard=heard
+                    known,
+                    sentence=sentence,
+                    action=action or ACTIONS.get(code, known.action),  # it may happen for another reason now
+                    count=count,
+                    last=now,
+                    heard=heard,
                 )
                 return False
             if not self._make_room(code):

@@ -25,7 +25,7 @@ from gateway.outbox.recent import Recent, Sums
 from gateway.outbox.zoning import Zoning
 from gateway.sink import State
 
-__all__ = ["Day", "Projection", "describe"]
+__all__ = ["Day", "Projection", "describe", "named"]
 
 _REMEMBER_S = 5.0  # for so long the first states wait for the sums of the last hour
 
@@ -82,9 +82,14 @@ class Projection:
     def _named(self, page: dict[str, object], day: Day) -> dict[str, object]:
         device = str(page["id"])
         sums = self.sums.of(device) if self.sums else None
-        state = describe(self._conn, page, day, self._zone, sums)
-        name = self.names.get(device) or self.names.get(device.partition("-")[2])
-        return state | {"name": name} if name else state
+        return named(describe(self._conn, page, day, self._zone, sums), self.names)
+
+
+def named(state: dict[str, object], names: Mapping[str, str]) -> dict[str, object]:
+    """Put the name that the owner chose in the place of the one that the device states."""
+    device = str(state["device"])
+    name = names.get(device) or names.get(device.partition("-")[2])
+    return state | {"name": name} if name else state
 
 
 def describe(

@@ -295,6 +295,24 @@ def test_no_mistake_is_the_consequence_of_another():
     assert ["sinks.broker.window"] == [mistake.key for mistake in mistakes_of(text)]
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("::ffff:127.0.0.5", "127.0.0.5/32"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("fd00::/8", "fd00::/8"),
+    ],
+)
+def test_ipv4_that_is_written_as_ipv6_means_ipv4(written, meant):
+    """The address of who comes over IPv4 is IPv4, and a pin or a list of networks in the other spelling must meet it."""
+    config = loads(f'[listen]\nallow = ["{written}"]\n[callbacks]\nallow = ["{written}"]\n')
+    assert [meant] * 2 == [
+        str(network) for port in (config.listen, config.callbacks) for network in port.allow
+    ]
+    config = loads(f'[listen]\nallow = ["{meant}"]\n[devices.x]\nid = "counter-1"\naddress = "{written}"\n')
+    assert [meant] == [str(network) for network in config.devices["x"].address]
+
+
 def test_sections_of_another_shape_are_explained():
     """A section that is a value, and sinks in double brackets, are mistakes and not faults of ours."""
     found = {mistake.key: mistake for mistake in mistakes_of('listen = 5\n[[sinks]]\ntype = "mqtt"\n')}

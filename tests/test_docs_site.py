@@ -15,7 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from gateway.sinks.https.signature import Signer
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # tests of one file do not run in one go
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Run such a site once for all tests, with pushes of every sort; its broker goes on, its gateway is stopped."""
     with running_site(tmp_path_factory.mktemp("docs")) as site:

@@ -55,6 +55,7 @@ def credentials(tmp_path, monkeypatch):
         "ca_file": authority.cert_pem.bytes(),
         "cert_file": leaf.cert_chain_pems[0].bytes(),
         "key_file": leaf.private_key_pem.bytes(),
+        "path_secret_file": b"a-word-for-a-path",
     }
     signing = b"whsec_" + base64.b64encode(bytes(32))
     text = uncommented()

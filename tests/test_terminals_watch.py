@@ -108,6 +108,39 @@ async def test_an_empty_answer_is_no_fault_and_is_set_again_only_when_nothing_co
     assert [OURS] == watched.written
 
 
+@pytest.mark.parametrize("pinned", ['address = "127.0.0.1"', ""])
+async def test_a_terminal_that_is_pinned_to_a_word_is_set_to_a_url_with_it(watched, tmp_path, caplog, pinned):
+    """By its address or by the book; without the word it points elsewhere, and no sentence and no log shows the word."""
+    word = tmp_path / "word"
+    word.write_text("CanaryWord0123456789")
+    word.chmod(0o600)
+    if not pinned:
+        device = Device(id="terminal-sps-t1", source="face_terminal", address="127.0.0.1")
+        await watched.outbox.append([access(1, device=device)], clock.now())
+    section = f'[devices.door]\nid = "terminal-sps-t1"\npath_secret_file = "{word}"\n{pinned}\n'
+    watched.terminals._config = watched.config(section)
+    sentence = (await watched.check())["terminal_points_elsewhere"]
+    assert "without the secret word" in sentence and "Canary" not in sentence
+    assert {} == await watched.check("reapply = true")
+    assert [f"http://127.0.0.1:{PORT}/k/CanaryWord0123456789/Record"] == watched.written
+    assert {} == await watched.check("reapply = true")
+    assert 1 == len(watched.written)
+    assert "Canary" not in caplog.text
+
+
+async def test_a_terminal_that_may_need_a_word_is_left_alone(watched, tmp_path):
+    """Nothing has come from there, and one with a word may be it: it is said, and nothing is written."""
+    word = tmp_path / "word"
+    word.write_text("CanaryWord0123456789")
+    word.chmod(0o600)
+    watched.terminals._config = watched.config(
+        f'[devices.door]\nid = "terminal-x"\npath_secret_file = "{word}"\n'
+    )
+    watched.api.dest = ELSEWHERE
+    assert "may be terminal-x" in (await watched.check("reapply = true"))["terminal_points_elsewhere"]
+    assert [] == watched.written
+
+
 @contextlib.contextmanager
 def driven(wall=timedelta(0), passed=0.0):
     class Driven(clock.SystemClock):

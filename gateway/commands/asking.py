@@ -75,8 +75,11 @@ def do(config: Config, path: str, body: dict[str, object] | None = None) -> None
 
 
 def show(value: object) -> None:
-    """Print JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print JSON; what a terminal would act on, such as a sign that turns text round, is escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    click.echo(
+        "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
+    )
 
 
 def table(rows: list[dict[str, object]], columns: dict[str, str]) -> None:

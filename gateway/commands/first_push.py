@@ -69,6 +69,14 @@ class Waiting:
         rows = self._read("devices", device=names[0]) if names else []
         return rows[0] if rows else None
 
+    def known_there(self) -> list[str]:
+        """Name the devices of the book that pushed last from the address."""
+        return [
+            str(row["device"])
+            for row in self._read("devices")
+            if row["source"] == self.source and self.address and _same(str(row["address"]), self.address)
+        ]
+
     def _is_it(self, push: Push) -> bool:
         if self.address is not None and not _same(str(push["sender"]), self.address):
             return False
@@ -115,8 +123,16 @@ class Waiting:
 
     def _refusals(self, told: dict[str, Any]) -> Iterator[str]:
         for fault in told.get("faults", []):
-            if self.address is not None and self.address in str(fault["subject"]).split():
+            if self.address is not None and self._concerns(fault):
                 yield f"{plain(fault['sentence'])} {plain(fault['action'])}"
+
+    def _concerns(self, fault: dict[str, Any]) -> bool:
+        # A pinned device is the subject of its refusal; from where it was refused is in the sentence.
+        pinned = (
+            fault["code"] == "pinned_device_refused"
+            and str(fault.get("last") or fault["since"]) >= self._began
+        )
+        return self.address in str(fault["sentence" if pinned else "subject"]).split()
 
 
 def _same(one: str, other: str) -> bool:

@@ -20,10 +20,12 @@ from gateway.commands.asking import (
     show,
     table,
 )
+from gateway.commands.pinned import never_pushed, with_pins
+from gateway.config import Config
 from gateway.control import views
 from gateway.control.client import Client, DaemonDown
 from gateway.errors import GatewayError
-from gateway.outbox import site_zone
+from gateway.outbox import damage, opening, site_zone
 from gateway.outbox.reading import looking
 
 Row = dict[str, object]
@@ -71,7 +73,7 @@ def status(path: Path | None, *, as_json: bool) -> None:
     try:
         told = Client(config.socket).get("/status")
     except DaemonDown as down:
-        _status_when_down(config.store.path, str(down), as_json=as_json)
+        _status_when_down(config.store.path, _why_down(config.store.path, str(down)), as_json=as_json)
     except GatewayError as error:
         give_up(str(error))
     else:
@@ -80,7 +82,20 @@ def status(path: Path | None, *, as_json: bool) -> None:
             show(told)
         else:
             _print_status(told, faults)
+            _print_idle_pins(config)
         sys.exit(FAULT if faults else 0)
+
+
+def _why_down(store: Path, sentence: str) -> str:
+    """Say what to do about a daemon that says nothing: it may run and hang, and the next start may have to rescue."""
+    holder = opening.holder(store)
+    if holder is not None:
+        told = f"The gateway runs (process {holder}) but does not answer. Restart it with: systemctl restart gateway"
+        return f"{told}\n({sentence})"
+    told = f"{sentence}\nStart it with: systemctl start gateway"
+    if (why := damage.marked(store)) is not None:
+        told += f"\nThe store is damaged ({why}); the next start rescues what it can."
+    return told
 
 
 def _status_when_down(store: Path, sentence: str, *, as_json: bool) -> None:
@@ -96,7 +111,7 @@ def _status_when_down(store: Path, sentence: str, *, as_json: bool) -> None:
     if as_json:
         show(told)
     else:
-        click.echo(f"{sentence}\nStart it with: systemctl start gateway\n\nWhat it left on disk:")
+        click.echo(f"{sentence}\n\nWhat it left on disk:")
         table(cast("list[Row]", told["sinks"]), _SINK_COLUMNS)
     sys.exit(CANNOT_TELL)
 
@@ -129,6 +144,19 @@ def _print_status(told: Row, faults: list[Row]) -> None:
         table(visitors[-5:], {"time": "TIME", "address": "FROM", "method": "METHOD", "path": "PATH"})
 
 
+def _print_idle_pins(config: Config) -> None:
+    """Note pins of devices that nobody has ever heard of; a quiet note, because a device may not be mounted yet."""
+    if not any(section.address or section.path_secret_file for section in config.devices.values()):
+        return
+    try:
+        rows = cast("list[Row]", Client(config.socket).get("/read/devices")["done"])
+    except GatewayError as error:  # what was shown above is right all the same
+        click.echo(f"\nThe pins were not looked at: {error}")
+        return
+    for line in never_pushed(config, (str(row["device"]) for row in rows)):
+        click.echo(f"\n{line}")
+
+
 def _callbacks_line(port: dict[str, Any]) -> str:
     last = port["last_post_s"]
     return (
@@ -140,10 +168,11 @@ def _callbacks_line(port: dict[str, Any]) -> str:
 
 @click.command()
 @click.argument("device", required=False)
+@click.option("--pins", is_flag=True, help="Print sections that pin each device to its address, to copy.")
 @click.option("--day", metavar="DAY", help="Show one day of the device: 2026-11-20, today or yesterday.")
 @as_json
 @click.pass_obj
-def devices(path: Path | None, device: str | None, *, day: str | None, as_json: bool) -> None:
+def devices(path: Path | None, device: str | None, *, pins: bool, day: str | None, as_json: bool) -> None:
     """List the devices, or show one named by id, serial number or label."""
     config = configuration(path)
     if day is not None:
@@ -153,14 +182,20 @@ def devices(path: Path | None, device: str | None, *, day: str | None, as_json: 
 
         print_day(config, device, day, as_json=as_json)
     zone = site_zone(config.site.zone)
+    device = _chosen(config, device)
     query = {"device": device} if device else {}
-    rows = cast("list[Row]", read(config, "devices", lambda conn: _left(conn, zone, device), **query))
-    if as_json:
+    rows = cast("list[Row]", read(config, "devices", lambda conn: _left(config, conn, zone, device), **query))
+    rows = with_pins(config, rows)
+    if pins:
+        from gateway.commands.pinning import print_pins  # noqa: PLC0415 - only here
+
+        print_pins(config, rows)
+    elif as_json:
         show(rows)
     elif device:
         _print_each(rows)
     else:
-        _print_devices(rows)
+        _print_devices(config, rows)
     if device and not rows:
         give_up(f"No device is called {plain(device)}; `gateway devices` lists them.", FAULT)
 
@@ -173,18 +208,29 @@ def _print_each(rows: list[Row]) -> None:
             click.echo(f"{name:<20} {plain(value)}")
 
 
-def _print_devices(rows: list[Row]) -> None:
-    table(rows, _DEVICE_COLUMNS)
+def _chosen(config: Config, device: str | None) -> str | None:
+    """Know a device by the name that the owner gave it; two of one name are known by their ids only."""
+    found = [section.id for section in config.devices.values() if section.id and device == section.name]
+    return found[0] if device and len(found) == 1 else device
+
+
+def _print_devices(config: Config, rows: list[Row]) -> None:
+    pinned = {"pinned": "PINNED TO"} if any(row["pinned"] for row in rows) else {}
+    table(rows, _DEVICE_COLUMNS | pinned)
+    for line in never_pushed(config, (str(row["device"]) for row in rows)):
+        click.echo(f"\n{line}")
     for told in dict.fromkeys(str(row["hint"]) for row in rows if row.get("hint")):
         click.echo(f"\ncannot_tell: {told}")
     if any(row.get("liveness") == _UNKNOWN for row in rows):
         click.echo(f"\n{_UNKNOWN}: which device is online is unknown while the gateway is down.")
 
 
-def _left(conn: sqlite3.Connection, zone: tzinfo, device: str | None) -> list[Row]:
+def _left(config: Config, conn: sqlite3.Connection, zone: tzinfo, device: str | None) -> list[Row]:
     """Read the devices that a stopped gateway left; nobody has listened to them since, so none is online or silent."""
+    from gateway.daemon.composing import names  # noqa: PLC0415 - heavy, and mostly the daemon runs
+
     gone = {"liveness": _UNKNOWN, "hint": None}
-    return [row | gone for row in views.device_states(conn, zone, device)]
+    return [row | gone for row in views.device_states(conn, zone, device, names(config))]
 
 
 @click.command()

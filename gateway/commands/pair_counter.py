@@ -1,8 +1,11 @@
 """Pair a stereo people counter: say what to type, wait for the first push, and for a heartbeat in real time."""
 
+from collections.abc import Iterator
+
 from gateway.commands.first_push import Push, Waiting
 from gateway.commands.pair_outcome import Ended, Say, Told, Wish, ready, wait
 from gateway.config import Config
+from gateway.config.path_words import sections_with_word
 from gateway.control.client import Client
 from gateway.errors import GatewayError
 from gateway.provisioning import own_address
@@ -39,10 +42,23 @@ def pair_counter(
         "Interval upload (间隔上传模式) sends each minute, also the empty ones: take it unless you need the count at once.\n"
         "Real-time upload (实时上传模式) needs the heartbeat URL, else an empty shop looks like a broken counter.\n"
     )
+    for line in _words(config, told.url):
+        say(line)
     say(f"Waiting for the first push, for {wish.timeout_s:g} s.")
     push = wait(waiting, told, say, wish.timeout_s, _ABSENT)
     if any(event["data"].get("count") == "running_minute" for event in push["events"]):
         _need_heartbeat(waiting, told, say, push, min(wish.timeout_s, _HEARTBEAT_S))
+
+
+def _words(config: Config, url: str) -> Iterator[str]:
+    """Say which counters need their secret word in both URLs; where it stands, and not the word."""
+    place = url.removesuffix("/counter")
+    for device, section in sections_with_word(config, "counter-").items():
+        file = section.path_secret_file.path if section.path_secret_file else ""
+        yield (
+            f"If it is {device}: it is refused without its secret word. Type {place}/k/WORD/counter and\n"
+            f"{place}/k/WORD/heartbeat, with the word that stands in {file} for WORD.\n"
+        )
 
 
 def _anywhere() -> str:

@@ -56,14 +56,18 @@ def pair() -> None:
 @click.option(
     "--path", "url_path", default="/Record", show_default=True, help="Of the URL; any is understood."
 )
+@click.option("--device", help="Its id, where it needs the secret word of its section in [devices].")
 @_common
 @click.pass_obj
-def terminal(path: Path | None, /, *, address: str, url_path: str, as_json: bool, **how: Any) -> None:
+def terminal(
+    path: Path | None, /, *, address: str, url_path: str, device: str | None, as_json: bool, **how: Any
+) -> None:
     """Have the face terminal at ADDRESS push its events here, and wait for the first one.
 
     The one setting that is written is where the terminal pushes events; nothing else on it is changed or read.
     """
-    _end(partial(pair_terminal, configuration(path), address, url_path, Wish(**how)), as_json=as_json)
+    work = partial(pair_terminal, configuration(path), address, url_path, Wish(**how), device)
+    _end(work, as_json=as_json)
 
 
 @pair.command()

@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
+from pydantic_core import PydanticCustomError
 
 from gateway.config.wording import shown, wrong
 
@@ -14,6 +15,7 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?")
 _SPACE = re.compile(r"[\x00-\x20\x7f-\xa0]")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_MAPPED_BITS = 96  # ::ffff:0:0/96 stands for all of IPv4
 _URL_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 
 
@@ -21,7 +23,7 @@ def _network(value: Any) -> Network:
     if not isinstance(value, str):
         raise wrong(f"{shown(value)} is not a network", allowed='text such as "192.168.1.0/24"')
     try:
-        return ipaddress.ip_network(value)
+        return _unmapped(ipaddress.ip_network(value))
     except ValueError:
         pass
     try:
@@ -32,6 +34,43 @@ def _network(value: Any) -> Network:
             allowed='an address such as "192.168.1.5", or a network such as "192.168.1.0/24" or "fd00::/8"',
         ) from None
     raise wrong(f"{shown(value)} has bits set behind the prefix", suggestion=f'write "{better}"')
+
+
+def _unmapped(network: Network) -> Network:
+    """Give IPv4 that is written as IPv6 as IPv4: so the listener names the address of whoever comes over IPv4."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    if mapped is None or network.prefixlen < _MAPPED_BITS:
+        return network
+    return ipaddress.ip_network((mapped, network.prefixlen - _MAPPED_BITS))
+
+
+def _device_network(value: Any) -> Network:
+    """Take where a device may push from: one address, or a network of a list."""
+    allowed = 'an address such as "192.168.1.5", or a network such as "192.168.1.0/24"'
+    if not isinstance(value, str):
+        raise wrong(f"{shown(value)} is no address", allowed=allowed)
+    try:
+        return _network(value)
+    except PydanticCustomError as error:
+        if "/" in value and "bits set" in str(error):
+            raise
+    better = _address_in(value)
+    raise wrong(
+        f"{shown(value)} is no address", allowed=allowed, suggestion=f'write "{better}"' if better else None
+    )
+
+
+def _address_in(value: str) -> str | None:
+    """Find the address in what people write around one: blanks, a scheme, a port, a path."""
+    text = value.strip()
+    scheme, _, rest = text.rpartition("://")
+    place = rest.partition("/")[0] if scheme else rest
+    for part in (place, place.rpartition(":")[0].strip("[]")):
+        try:
+            return str(ipaddress.ip_network(part)) if "/" in part else str(ipaddress.ip_address(part))
+        except ValueError:
+            continue
+    return None
 
 
 def _listen_host(value: str) -> str:
@@ -98,6 +137,7 @@ def _is_ipv6(text: str) -> bool:
 
 
 CheckedNetwork = Annotated[Network, BeforeValidator(_network)]
+DeviceNetwork = Annotated[Network, BeforeValidator(_device_network)]
 ListenHost = Annotated[str, AfterValidator(_listen_host)]
 UrlPath = Annotated[str, AfterValidator(_url_path)]
 PathToken = Annotated[str, AfterValidator(_token)]

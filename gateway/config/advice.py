@@ -87,7 +87,7 @@ def dotted(place: Place) -> str:
 
 def explain(error: ErrorDetails, raw: Mapping[str, Any]) -> Mistake:
     """Say one error of pydantic in our words; file and line are not known here."""
-    place, kind = place_of(error), error["type"]
+    place, kind = _in_file(place_of(error), raw), error["type"]
     problem, allowed, suggestion = error["msg"], None, None
     value = error["input"]
     quoted = "" if is_secret(place) else f", and {_toml(value)} was read"
@@ -108,11 +108,21 @@ def explain(error: ErrorDetails, raw: Mapping[str, Any]) -> Mistake:
     elif kind in _LENGTHS:
         problem, allowed = _LENGTHS[kind], bounds(field)
     elif kind in _EXPECTED:
-        problem, allowed = f"must be {_EXPECTED[kind]}{quoted}", bounds(field)
+        lone = kind == "tuple_type" and place[:1] == ("devices",)
+        expected = "an address in quotes, or a list of them" if lone else _EXPECTED[kind]
+        problem, allowed = f"must be {expected}{quoted}", bounds(field)
         suggestion = None if is_secret(place) else _converted(place, kind, value)
     return Mistake(
         file=None, line=None, key=dotted(place), problem=problem, allowed=allowed, suggestion=suggestion
     )
+
+
+def _in_file(place: Place, raw: Mapping[str, Any]) -> Place:
+    """Leave out the number where the file has one value and no list."""
+    given: Any = raw
+    for part in place[:-1]:
+        given = given.get(part) if isinstance(given, Mapping) else None
+    return place[:-1] if place and isinstance(place[-1], int) and isinstance(given, str) else place
 
 
 def _example(place: Place) -> str | None:
@@ -171,6 +181,8 @@ def _converted(place: Place, kind: str, value: object) -> str | None:
         words = {"true": "true", "yes": "true", "on": "true", "1": "true"}
         words |= {"false": "false", "no": "false", "off": "false", "0": "false"}
         better = words.get(str(value).strip().lower())
+    elif place[:1] == ("devices",) and name == "address":
+        return 'write the address of the device in quotes, such as address = "192.168.1.40"'
     elif kind == "tuple_type" and isinstance(value, (str, int)):
         better = f"[{_toml(value)}]"
     elif isinstance(value, list) and place in {("sinks",), ("devices",)}:

@@ -6,7 +6,7 @@ places whose value was wrong already, so no mistake is a consequence of another.
 
 from collections.abc import Callable, Iterator, Mapping
 
-from gateway.config import rule_clashes, zone_clashes
+from gateway.config import pin_clashes, rule_clashes, zone_clashes
 from gateway.config.clash import Clash
 from gateway.config.lines import Place
 from gateway.config.model import Config
@@ -89,6 +89,13 @@ def _devices(config: Config) -> Iterator[Clash]:
                 "says nothing about how to know the device",
                 'add token = "..." (a path that only this device uses) or id = "..." (as `gateway devices` shows it)',
             )
+        for option in ("address", "path_secret_file"):
+            if device.id is None and getattr(device, option):
+                yield Clash(
+                    (("devices", name, option), ("devices", name, "id")),
+                    "pins nothing, because the section does not say which device it is about",
+                    'add id = "..." (as `gateway devices` shows it)',
+                )
     for option in ("token", "id"):
         values: dict[Place, object] = {
             ("devices", name, option): getattr(device, option) for name, device in config.devices.items()
@@ -284,6 +291,7 @@ _RULES: tuple[Callable[[Config], Iterator[Clash]], ...] = (
     _callbacks,
     _sources,
     _devices,
+    pin_clashes.pins,
     _camlytics,
     _camlytics_cloud,
     _each_sink,

@@ -56,6 +56,10 @@ def _listed(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _one_or_more(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else _listed(value)
+
+
 def _not_empty(value: tuple[Any, ...]) -> tuple[Any, ...]:
     if not value:
         raise wrong("an empty list allows nothing at all; leave the option out to get its default")
@@ -115,6 +119,7 @@ Slug = Annotated[str, AfterValidator(_slug)]
 Seconds = Annotated[float, Field(allow_inf_nan=False), Unit("seconds")]
 Size = Annotated[int, BeforeValidator(_size), Unit("bytes")]
 Listed = BeforeValidator(_listed)  # TOML has lists; frozen models hold tuples
+OneOrMore = BeforeValidator(_one_or_more)  # a single value needs no brackets
 NotEmpty = AfterValidator(_not_empty)
 Zone = Annotated[str, AfterValidator(_zone)]
 Folder = Annotated[Path, BeforeValidator(_folder)]

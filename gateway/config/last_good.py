@@ -1,7 +1,7 @@
 """Remember the last configuration that was fine, so that a broken one never stops receiving.
 
 The copy lies in the state directory, not in the store's: where the store is stands in the file that may be
-broken. It holds no secrets: those are in files of their own.
+broken. It holds no passwords: those are in files of their own.
 """
 
 import contextlib
@@ -26,8 +26,9 @@ def remember(path: Path | None) -> None:
             return
         place.parent.mkdir(parents=True, exist_ok=True)
         fresh = place.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.chmod(0o600)  # before anything is in it: path tokens are
         fresh.write_bytes(text)
-        fresh.chmod(0o600)
         fresh.replace(place)
 
 

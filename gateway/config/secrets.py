@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import os
+import re
 import shlex
 import stat
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from gateway.config.wording import shown_path, wrong
 # systemd hands to the daemon: its running copy, and the place that the unit loads it from.
 _PLACES = ("/run/credentials/gateway.service", "/etc/gateway/credentials")
 _LONGEST = 1_048_576  # a whole bundle of authorities fits
+_PATH_WORD = re.compile(r"[A-Za-z0-9_-]{12,64}")
 _PLACE = 'an absolute path, or the bare name of a systemd credential such as "mqtt-password"'
 
 
@@ -88,9 +90,9 @@ def _read(path: Path, *, secret: bool) -> bytes:
             suggestion=f"run: chmod g-w,o= {shlex.quote(str(path))}",
         )
     if not content.strip():
-        raise wrong(f"{named} is empty")
+        raise wrong(f"{named} is empty", suggestion="write the secret into it, on one line")
     if len(content) > _LONGEST:
-        raise wrong(f"{named} is larger than {_LONGEST} bytes")
+        raise wrong(f"{named} is larger than {_LONGEST} bytes", suggestion="is it the right file?")
     return content
 
 
@@ -107,16 +109,34 @@ def _secret(name: Any) -> SecretFile:
     try:
         text = _read(path, secret=True).decode("utf-8")
     except UnicodeDecodeError:
-        raise wrong(f"{shown_path(path)} is not UTF-8 text") from None
+        raise wrong(
+            f"{shown_path(path)} is not UTF-8 text", suggestion="write it anew, as plain text"
+        ) from None
     text = text.removesuffix("\n").removesuffix("\r")  # editors end a line; a secret has just one
     if any(character in text for character in "\r\n\0"):
-        raise wrong(f"{shown_path(path)} holds more than one line")
+        raise wrong(
+            f"{shown_path(path)} holds more than one line",
+            suggestion="leave one line in it, with the secret only",
+        )
     return SecretFile(name, path, text)
 
 
 def secret_files(names: Any) -> tuple[SecretFile, ...]:
     """Read one file, or each of a list, so that a secret can be changed without a gap."""
     return tuple(_secret(name) for name in (names if isinstance(names, list) else [names]))
+
+
+def _path_word(name: Any) -> SecretFile | None:
+    if name is None:
+        return None
+    word = _secret(name)
+    if not _PATH_WORD.fullmatch(word.reveal()):
+        raise wrong(
+            f"{shown_path(word.path)} does not hold a word for a path that nobody can guess",
+            allowed="12 to 64 of the characters A-Z a-z 0-9 _ -, such as `openssl rand -hex 8` prints",
+            suggestion=f"run: openssl rand -hex 8 > {shlex.quote(str(word.path))}",
+        )
+    return word
 
 
 def _signing_secrets(names: Any) -> tuple[SecretFile, ...]:
@@ -167,6 +187,7 @@ def _names_of(files: tuple[SecretFile, ...]) -> list[str]:
 
 _AS_NAME = PlainSerializer(_name_of)
 SecretOption = Annotated[SecretFile | None, PlainValidator(_secret), _AS_NAME]
+PathWord = Annotated[SecretFile | None, PlainValidator(_path_word), _AS_NAME]
 SigningSecrets = Annotated[
     tuple[SecretFile, ...], PlainValidator(_signing_secrets), PlainSerializer(_names_of)
 ]

@@ -12,8 +12,20 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.config.addresses import CheckedNetwork, ListenHost, Network, PathToken, UrlPath
-from gateway.config.fields import Folder, Listed, NotEmpty, Seconds, Size, Slug, Text, home, slugged
+from gateway.config.addresses import CheckedNetwork, DeviceNetwork, ListenHost, Network, PathToken, UrlPath
+from gateway.config.fields import (
+    Folder,
+    Listed,
+    NotEmpty,
+    OneOrMore,
+    Seconds,
+    Size,
+    Slug,
+    Text,
+    home,
+    slugged,
+)
+from gateway.config.secrets import PathWord
 
 KIB = 2**10
 MIB = 2**20
@@ -116,6 +128,8 @@ class SourcesSection(Section):
 class DeviceSection(Section):
     token: PathToken | None = None
     id: Slug | None = None
+    address: Annotated[tuple[DeviceNetwork, ...], OneOrMore, NotEmpty] | None = None
+    path_secret_file: PathWord = None
     name: Text = ""
     silent_after_s: Seconds | None = Field(default=None, ge=0, le=365 * DAY_S)
     swapped: bool = False

@@ -22,6 +22,11 @@ _PLAINLY = (
     ("Cannot overwrite a value", "this option is given twice", "keep one of the two"),
     ("Cannot declare", "this section is opened twice", "put the options of both under one heading"),
     ("Duplicate inline table key", "this option is given twice", "keep one of the two"),
+    (
+        "Expected ']' at the end of a table",
+        "the name of the section has a blank or another character that no name has",
+        "write - for a blank, as in: [devices.lobby-north]",
+    ),
     ("Invalid value", "the value is not TOML", 'put text in quotes, as in: name = "hall"'),
     ("Expected '='", 'a "=" is missing after the name of the option', "write: name = value"),
     (

@@ -160,6 +160,7 @@ def _listener(
         other_bytes=_SMALL_BODY,
         body_deadline_s=section.body_deadline_s,
         max_bodies_bytes=section.max_bodies_bytes,
+        shares=1,  # all come from the one address of the proxy
     )
     return Listener(
         BodyGuard(receiver.handle, limits, on_refused=on_refused, screen=receiver.screen),

@@ -17,13 +17,15 @@ from gateway.intake import Policy
 from gateway.listener import Limits
 from gateway.outbox import Bounds, Drafting, Rules, Settings, site_zone
 from gateway.receiver import Reception
+from gateway.receiver.pins import Pin, Pins, digest
 from gateway.retry import Backoff
 from gateway.sink import Sink, State
 from gateway.sources import registry
 
+_CONNECT_S = 10.0  # the most that a broker may take to connect
 _SINGLE_WINDOW = 50
 _GATHER_MQTT_S = 0.005
-_GATHER_HTTPS_S = 0.05
+_GATHER_HTTPS_S = 0.2
 
 
 def store_settings(config: Config) -> Settings:
@@ -84,7 +86,20 @@ def reception(config: Config) -> Reception:
             )
             if token
         ),
+        pins=pins(config),
     )
+
+
+def pins(config: Config) -> Pins:
+    """Say which devices may speak from where only."""
+    pinned = {}
+    for name, device in config.devices.items():
+        word = device.path_secret_file
+        if device.id and (device.address or word):
+            pinned[device.id] = Pin(
+                section=name, networks=device.address or (), word=digest(word.reveal()) if word else None
+            )
+    return Pins(pinned)
 
 
 def wanted(config: Config) -> frozenset[str]:
@@ -235,6 +250,7 @@ def _mqtt(
         inflight=section.inflight,
         max_packet_bytes=section.max_packet_bytes,
         timeout_s=section.timeout_s,
+        connect_timeout_s=min(section.timeout_s, _CONNECT_S),
     )
     return MqttSink(options, states=states, status=status)
 

@@ -14,7 +14,7 @@ from gateway import clock
 from gateway.album import Album
 from gateway.config import Config
 from gateway.control.server import application
-from gateway.daemon import composing, polling
+from gateway.daemon import composing, polling, salvaged
 from gateway.daemon.adoption import Adoption
 from gateway.daemon.callbacks import CallbackPort
 from gateway.daemon.captures import Captures
@@ -124,7 +124,7 @@ class Gateway:
     async def run(self, ready: Callable[[], None]) -> None:
         """Run until `stop` was called; everything accepted is on disk and every place is noted then."""
         self._remember_devices()
-        self._tell_salvaged()
+        salvaged.tell(self.outbox.settings.directory, self.outbox.salvaged, self.faults)
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             writer_ended = anyio.Event()
@@ -273,20 +273,6 @@ class Gateway:
             log.warning("config_needs_restart", settings=waiting)
         else:
             self.faults.clear("config_restart")
-
-    def _tell_salvaged(self) -> None:
-        saved = self.outbox.salvaged
-        if saved is not None:
-            sentence = (
-                f"The store was damaged ({saved.problem}) and was moved to {saved.kept_as.name}; {saved.events} events "
-                f"were saved, {saved.lost} that a sink had not had yet were lost."
-            )
-            if saved.book_lost:
-                sentence += (
-                    " The book of devices could not be read whole: what is missing was made anew of the log."
-                )
-            self.faults.report("store_salvaged", "", sentence)
-            log.error("store_salvaged", problem=saved.problem, events=saved.events, lost=saved.lost)
 
     def _refused(self, address: str, reason: str) -> None:
         self._refusals[reason] += 1

@@ -4,9 +4,10 @@ import json
 
 from gateway import __version__, clock
 from gateway.config import Config
+from gateway.daemon import salvaged
 from gateway.daemon.adoption import tell_waiting
 from gateway.daemon.lines import Lines
-from gateway.faults import Fault, Faults
+from gateway.faults import Fault, Faults, weight
 from gateway.outbox import Outbox
 
 
@@ -75,4 +76,5 @@ class Health:
             self._faults.report("store_full", "", f"The store is full: {told}", again=False)
         else:
             self._faults.clear("store_full")
-        return list(self._faults)
+        salvaged.look(self._outbox.settings.directory, self._faults)
+        return sorted(self._faults, key=lambda fault: weight(fault.code))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 _REASONS: Mapping[str, str] = {
-    "bad_request": "what it sends is not HTTP",
+    "bad_request": "what it sends is not HTTP, or a body in more pieces than any device makes",
     "bodies_full": "too many large pushes are on their way at the same time; the device is told to try again",
     "encoding": "its body is compressed, which no supported device does",
     "header_too_large": "its header is larger than {section}.header_bytes",

@@ -22,6 +22,7 @@ from gateway.outbox import Housekeeper, Outbox, letters, reading, rfc3339
 from gateway.receiver import Receiver, Watched
 
 _RAW_MAX = 20_000
+_INT64 = 2**63  # of SQLite
 _STARTING = "The gateway is only just starting; ask again."
 
 
@@ -127,7 +128,8 @@ class Requests:
             match name:
                 case "devices":
                     zone = composing.drafting(self._health.config).zone
-                    told: object = views.device_states(conn, zone, arguments.get("device"))
+                    names = composing.names(self._health.config)
+                    told: object = views.device_states(conn, zone, arguments.get("device"), names)
                 case "lobby" | "captures":
                     told = self._shown(conn, name)
                 case "day" | "occupancy":
@@ -142,7 +144,7 @@ class Requests:
                     letter = letters.get(conn, _number(arguments, "number", 0))
                     told = None if letter is None else views.letter_row(letter, whole=True)
                 case "entries":
-                    count = min(_number(arguments, "count", 20), 1_000)
+                    count = max(0, min(_number(arguments, "count", 20), 1_000))  # SQLite takes -1 for all
                     told = views.entry_rows(reading.last_entries(conn, count, arguments.get("device")))
                 case _:
                     raise GatewayError(f"There is nothing called {name[:40]!r} to read.")
@@ -278,6 +280,9 @@ def _push(watched: Watched) -> dict[str, object]:
 
 def _number(arguments: dict[str, str], name: str, default: int) -> int:
     try:
-        return int(arguments.get(name, default))
+        number = int(arguments.get(name, default))
     except ValueError as error:
         raise GatewayError(f"{name} must be a number.") from error
+    if not -_INT64 <= number < _INT64:
+        raise GatewayError(f"{name} is larger than any number of the store.")
+    return number

@@ -9,7 +9,7 @@ import structlog
 
 from gateway.errors import GatewayError
 from gateway.faults import Faults
-from gateway.outbox import StoreDamaged
+from gateway.outbox import StoreDamaged, damage
 from gateway.retry import Backoff
 
 log = structlog.get_logger()
@@ -43,6 +43,8 @@ async def supervise(
             raise GivingUp(str(damaged)) from damaged
         except Exception as died:  # whatever it was, the other parts go on
             log.exception("part_died", part=name)
+            if damage.is_damage(died):  # whoever runs into it: nobody may write to a damaged file
+                raise GivingUp(str(died)) from StoreDamaged(str(died))
             attempts = 1 if time.monotonic() - started > _STEADY_S else attempts + 1
             faults.report("task_restarted", name, f"The part {name} failed ({type(died).__name__}: {died}).")
             if essential and attempts >= tries:

@@ -14,12 +14,21 @@ from anyio.abc import TaskGroup
 
 from gateway import clock
 from gateway.config import Config
+from gateway.config.path_words import WhichDevice, section_for, with_word
 from gateway.config.terminal_sections import TerminalSection
 from gateway.daemon.supervision import supervise
 from gateway.errors import GatewayError
 from gateway.faults import Faults
 from gateway.outbox import Outbox, reading
-from gateway.provisioning import Subscription, Terminal, TerminalTrouble, own_address, push_url
+from gateway.provisioning import (
+    Subscription,
+    Terminal,
+    TerminalTrouble,
+    masked_url,
+    own_address,
+    push_url,
+    word_in,
+)
 
 log = structlog.get_logger()
 
@@ -36,12 +45,14 @@ class Terminals:
         self._outbox = outbox
         self._faults = faults
         self._port = port
+        self._config: Config | None = None
         self._since = clock.steady()
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._sections: dict[str, TerminalSection] = {}
 
     def put(self, tasks: TaskGroup, config: Config) -> None:
         """Look after these from now on; what is no longer configured, or was changed, begins anew."""
+        self._config = config  # says which terminals need a secret word
         wanted = {name: section for name, section in config.terminals.items() if section.check_s}
         for name in [name for name in self._sections if self._sections[name] != wanted.get(name)]:
             self._scopes.pop(name).cancel()
@@ -75,7 +86,11 @@ class Terminals:
         except GatewayError as error:
             self._away(name, str(error))
             return
-        dest = section.event_dest or push_url(ours, self._port(), _PATH)
+        try:
+            dest = await to_thread.run_sync(self._dest, section, ours, theirs)
+        except WhichDevice as which:
+            self._unknown(name, section, str(which))
+            return
         if section.ping:
             await self._ping(terminal, theirs)
         try:
@@ -90,6 +105,17 @@ class Terminals:
         else:
             self._faults.clear("terminal_points_elsewhere", name)
 
+    def _dest(self, section: TerminalSection, ours: str, theirs: str) -> str:
+        """Give the URL for a terminal, with the secret word that it is pinned to."""
+        dest = section.event_dest or push_url(ours, self._port(), _PATH)
+        if self._config is None or word_in(dest) is not None:
+            return dest
+        with reading.looking(self._outbox.settings.directory) as conn:
+            known = reading.seen_at(conn, "face_terminal", theirs)
+        pinned = section_for(self._config, "terminal-", theirs, known)
+        parts = urlsplit(dest)
+        return parts._replace(path=with_word(parts.path or "/", pinned)).geturl()
+
     async def _applied(
         self, terminal: Terminal, section: TerminalSection, dest: str, theirs: str
     ) -> Subscription:
@@ -99,7 +125,9 @@ class Terminals:
             return stated
         if not stated.stated and not await to_thread.run_sync(self._silent, theirs, section.check_s):
             return stated
-        log.warning("terminal_set_again", terminal=terminal.place, was=_shown(stated.dest), now=dest)
+        log.warning(
+            "terminal_set_again", terminal=terminal.place, was=_shown(stated.dest), now=masked_url(dest)
+        )
         await terminal.subscribe(dest)
         return await terminal.subscription()
 
@@ -129,8 +157,19 @@ class Terminals:
         where = _shown(stated.dest)
         if stated.enabled is False:
             where = f"nowhere, because its push is switched off (the address in it is {where})"
-        sentence = f"The terminal {name} at {_host(section)} pushes to {where} and not to {dest}."
+        if word_in(dest) is not None and stated.leads_to(masked_url(dest).replace("/k/***", "")):
+            where = f"{where} without the secret word of its section in [devices]"
+        sentence = f"The terminal {name} at {_host(section)} pushes to {where} and not to {masked_url(dest)}."
         self._faults.report("terminal_points_elsewhere", name, sentence, again=False)
+
+    def _unknown(self, name: str, section: TerminalSection, why: str) -> None:
+        self._faults.report(
+            "terminal_points_elsewhere",
+            name,
+            f"The terminal {name} at {_host(section)} is left alone: {why}",
+            "Pair it once with `gateway pair terminal` and --device, or write its `address` into its section of [devices].",
+            again=False,
+        )
 
     def _troubled(self, name: str, trouble: TerminalTrouble) -> None:
         if trouble.reason in _AWAY:
@@ -152,4 +191,4 @@ def _host(section: TerminalSection) -> str:
 
 def _shown(text: str | None) -> str:
     """Make what a terminal says safe to show."""
-    return "".join(char for char in text or "nothing" if char.isprintable())[:200]
+    return masked_url("".join(char for char in text or "nothing" if char.isprintable()))[:200]

@@ -23,6 +23,9 @@ log = structlog.get_logger()
 
 _ROUND_S = 1.0
 _DOORS_S = 10.0
+_MOST_PEOPLE = (
+    1_000_000  # a sum with what is still counted must stay far from the largest number of the store
+)
 
 
 def zoning(config: Config) -> Zoning:
@@ -154,9 +157,11 @@ class ZoneAnswers:
     async def decide(self, wish: Mapping[str, object]) -> str:
         """Do what `gateway occupancy` asks for."""
         people = wish.get("people")
-        if people is not None and (isinstance(people, bool) or not isinstance(people, int) or people < 0):
-            raise GatewayError("The number of people must be 0 or more.")
-        return await self.set_occupancy(str(wish.get("zone")), people)
+        if people is None or (
+            type(people) is int and 0 <= people <= _MOST_PEOPLE
+        ):  # True is an int, and no number
+            return await self.set_occupancy(str(wish.get("zone")), people)
+        raise GatewayError(f"The number of people must be 0 to {_MOST_PEOPLE}.")
 
     async def set_occupancy(self, name: str, people: int | None) -> str:
         """Say how many people are in a zone now; None resets it."""
