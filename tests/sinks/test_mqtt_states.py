@@ -1,10 +1,11 @@
 """The retained side: the status with its Last Will, and the newest state of each device."""
 
+import asyncio
 import json
 
 import anyio
 import pytest
-from brokers import ACCEPT, FakeBroker, Mosquitto, Subscriber, watch
+from brokers import ACCEPT, CLOSE, IGNORE, FakeBroker, Mosquitto, Subscriber, puback, watch
 from mqtt_sinks import BOTH_VERSIONS, events, last_on, make_sink, opened, seqs
 
 from gateway.errors import SinkUnavailable, StoreUnavailable
@@ -286,3 +287,66 @@ async def test_a_status_that_is_too_large_is_shown_shorter(tmp_path, version, li
                 last_on(shown, STATUS)["version"],
             )
         await sink.close()
+
+
+@pytest.mark.parametrize("shown", [5, 200])
+async def test_many_states_do_not_hide_the_event_that_ends_the_connection(shown):
+    """A broker that acknowledges late and ends the connection on one event leaves states unanswered: they pass for the
+    reason a few times and no more, the event becomes a letter, and afterwards all states are shown again."""
+    broker = FakeBroker(version=4, connack=b"\x00\x00")
+
+    def answer(message):
+        if message.topic.endswith("/event") and json.loads(message.payload)["seq"] == 1:
+            return CLOSE
+        if message.topic.endswith("/state"):
+            asyncio.get_running_loop().call_later(0.02, acknowledge, message.mid, len(broker.connects))
+            return IGNORE
+        return ACCEPT
+
+    def acknowledge(mid, connection):
+        if connection == len(broker.connects) and broker.open_connections:
+            broker.write(puback(mid))
+
+    broker.answer = answer
+    async with broker.listening():
+        sink = make_sink(
+            broker.port, version=4, keepalive_s=30, states=[state(f"counter-{n}", n) for n in range(shown)]
+        )
+        waiting, rejected = events(4), {}
+        while not rejected:
+            assert len(broker.connects) < 30, "the event is never blamed"
+            try:
+                await sink.open()
+                rejected = await sink.send(waiting)
+            except SinkUnavailable as ended:
+                waiting = waiting[ended.delivered :]
+        assert [1, 2, 3] == [one.seq for one in waiting]
+        assert [0] == list(rejected)
+        await sink.send(events(1, first=4))
+        last = len(broker.connects) - 1
+        with anyio.fail_after(10):
+            while shown > len(
+                {p.topic for p in broker.published if p.connection == last and "/state" in p.topic}
+            ):
+                await anyio.sleep(0.02)
+        await sink.close()
+
+
+async def test_states_that_are_all_too_large_are_found_out_one_by_one():
+    """A broker that ends the connection on every state gets the events in between, and in the end no state at all."""
+    broker = FakeBroker(version=4, connack=b"\x00\x00")
+    broker.answer = lambda message: CLOSE if message.topic.endswith("/state") else ACCEPT
+    async with broker.listening():
+        sink = make_sink(broker.port, version=4, states=[state(f"counter-{n}", n) for n in range(6)])
+        waiting = events(40)
+        while waiting:
+            assert len(broker.connects) < 40, "the states are never found out"
+            try:
+                await sink.open()
+                await sink.send(waiting[:1])
+                waiting = waiting[1:]
+            except SinkUnavailable as ended:
+                waiting = waiting[ended.delivered :]
+            await anyio.sleep(0.01)
+        await sink.close()
+    assert list(range(40)) == list(dict.fromkeys(seqs(broker.published)))

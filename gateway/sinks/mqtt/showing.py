@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 _IN_A_ROW = 2
 _IN_A_ROW_ANSWERED = 4  # a line that breaks shows the same picture now and then
+_IN_VAIN = 3  # ends that were laid on something shown, whatever it was: now the events are tried alone
 _FORGOTTEN_S = 3600.0  # the line may have been the reason after all, or somebody has raised the limit
 _SHORT = ("state", "gateway", "name", "site", "version")
 
@@ -19,9 +20,29 @@ class Showing:
 
     def __init__(self) -> None:
         self._last: tuple[str, int] | None = None  # topic, and how often in a row
-        self._limits: dict[
-            str, tuple[int, float]
-        ] = {}  # topic: size that was too large, and when that was learnt
+        self._in_vain = 0
+        # Topic: size that was too large, and when that was learnt.
+        self._limits: dict[str, tuple[int, float]] = {}
+
+    @property
+    def withheld(self) -> bool:
+        """Say whether nothing but a status at the greeting is to be shown, so that only an event can be the reason.
+
+        A broker that acknowledges late and ends the connection on an event leaves states unanswered: with many of them
+        each would be suspected in turn, and the event never.
+        """
+        return self._in_vain >= _IN_VAIN
+
+    def went_on(self, *, without: bool) -> bool:
+        """Note that events got through, perhaps without one that was found guilty; True: show again what was withheld.
+
+        When it was an event, what was believed of topics meanwhile was its doing.
+        """
+        was_withheld, self._in_vain = self.withheld, 0
+        if was_withheld and without:
+            self._limits.clear()
+            self._last = None
+        return was_withheld
 
     def fits(self, topic: str, payload: bytes) -> bool:
         """Say whether the broker may take so large a message there, for all that is known."""
@@ -37,7 +58,8 @@ class Showing:
         mosquitto 2.0 acknowledges over MQTT 3.1.1 what is above its message_size_limit, and then closes. True when
         something shown is so likely the reason that no event is.
         """
-        shown = unanswered or answered
+        shown = unanswered or (None if self.withheld else answered)
+        self._in_vain += unanswered is not None
         if shown is None:
             self._last = None
             return False

@@ -103,11 +103,15 @@ class MqttSink:
         if waiting.cancelled_caught:
             raise trouble.no_answer(self._options)
         self._opened_at = time.monotonic()
+        if not self._showing.withheld:
+            await self._show_all(traffic)
+        traffic.states_may_go = True
+        traffic.fill()
+
+    async def _show_all(self, traffic: Window) -> None:
         with contextlib.suppress(StoreUnavailable):  # best effort; the store tells of its own trouble
             for topic, payload in self._showable(await self._states()):
                 traffic.show(topic, payload, only_if_none=True)
-        traffic.states_may_go = True
-        traffic.fill()
 
     async def send(self, batch: Sequence[Outgoing]) -> Mapping[int, str]:
         connection, traffic = self._connection, self._traffic
@@ -127,7 +131,12 @@ class MqttSink:
             traffic.let_go()
         if flight.nobody_listens is not None and self._options.version == 5:
             self.nobody_listens = flight.nobody_listens
-        return self._verdicts.outcome(flight)
+        rejected = self._verdicts.outcome(flight)
+        if self._showing.went_on(without=bool(rejected)):
+            self._show_status(traffic, self._status())
+            await self._show_all(traffic)
+            traffic.fill()
+        return rejected
 
     async def _arrive(self, flight: Flight, connection: Connection, traffic: Window) -> None:
         timeout_s = self._options.timeout_s
@@ -174,13 +183,13 @@ class MqttSink:
         self._connection = self._traffic = None
 
     async def publish_states(self, states: Sequence[State]) -> None:
-        if self._traffic and self.connected:
+        if self._traffic and self.connected and not self._showing.withheld:
             for topic, payload in self._showable(states):
                 self._traffic.show(topic, payload)
             self._traffic.fill()
 
     async def publish_status(self, status: bytes) -> None:
-        if self._traffic and self.connected:
+        if self._traffic and self.connected and not self._showing.withheld:
             self._show_status(self._traffic, status)
             self._traffic.fill()
 
