@@ -67,10 +67,19 @@ class Eraser:
             found = await self._outbox.amend(lambda conn: erasing.erase(conn, person, found, mask))
             await self.album.sweep(found.pictures)
             await to_thread.run_sync(remove_files, captures)
-        compacted = not wish.sure or not found or await self._compact()
+        compacted = not wish.sure or await (self._compact() if found else self._fold())
         if wish.sure:
             _note(found, captures)
         return await to_thread.run_sync(_report, directory, wish, person, found, captures, compacted)
+
+    async def _fold(self) -> bool:
+        """Empty the WAL: what was said of somebody who is no longer in the store may still be legible there."""
+        try:
+            await self._outbox.empty_wal()
+        except StoreUnavailable as error:
+            log.warning("store_not_compacted", reason=str(error))
+            return False
+        return True
 
     async def _compact(self) -> bool:
         size = self._outbox.path.stat().st_size
@@ -108,6 +117,8 @@ def _erase_at_rest(conn: sqlite3.Connection, directory: Path, wish: Wish) -> dic
         remove_files([*captures, *(directory / FOLDER / f"{name}.jpg" for name in found.pictures)])
         if found:
             connection.compact(conn)
+        else:
+            connection.empty_wal(conn)
         _note(found, captures)
     return _report(directory, wish, person, found, captures, compacted=True)
 

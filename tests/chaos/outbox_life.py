@@ -240,6 +240,7 @@ class Life(RuleBasedStateMachine):
         try:
             self.do(work)
         except Unadopted:
+            self.model.committed()  # nothing of the push, but the places of the sinks went along
             return
         except StoreUnavailable:
             if troubled:

@@ -110,3 +110,11 @@ def test_a_stranger_for_whom_there_is_no_room_is_refused(state):
     state.trouble_the_disk(how="the next commit fails")
     state.stranger_states_new_facts(device="counter-x", number=6, value=4, person="ada-4711", kill="before")
     state.die(crash=True)
+
+
+def test_who_was_ignored_and_then_erased_is_in_no_file(state):
+    """Somebody who is in no table any more may still stand in the WAL: erasing him empties it all the same."""
+    state.erase(person="ada-4711")
+    state.stranger_states_new_facts(device="terminal-y", kill=None, number=2, person="ada-4711", value=4)
+    state.ignore(device="terminal-y")
+    state.erase(person="ada-4711")
