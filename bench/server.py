@@ -31,6 +31,9 @@ path = "{store}"
 max_bytes = "200 GiB"
 min_free_bytes = "1 GiB"
 commit_queue = {commit_queue}
+[adoption]
+max_devices = 5000
+per_address = 5000
 [runtime]
 socket = "{directory}/control.sock"
 log_format = "journal"

@@ -32,7 +32,7 @@ _JSON = Reply(200, b'{"code":200,"msg":"success","message":"success","data":{}}'
 
 
 class Answering(Receiver):
-    async def _push(self, request: Request) -> Reply:
+    async def _push(self, request: Request, *_how: object) -> Reply:
         self.counters.posts += 1
         return _XML if request.body.startswith(b"<") else _JSON
 
@@ -40,11 +40,17 @@ class Answering(Receiver):
 class Early(Receiver):
     async def _keep(self, post: Post, source: Source, reading: Reading) -> Reply:
         # Run up to where it waits for its commit and no further: cheaper than any queue or task would be.
-        waiting = self._outbox.append(reading.events, post.received_at, post.path)
+        waiting = self._intake.keep(
+            reading.events,
+            post.received_at,
+            path=post.path,
+            pictures=reading.pictures,
+            caller=self._caller(post, reading),
+        )
         waiting.send(None)
         waiting.close()
         for event in reading.events:
-            self.remember(source.name, post.address, event.device.id)
+            self.senders.remember(source.name, post.address, event.device.id)
         return reading.reply or source.accepted(post)
 
 
