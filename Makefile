@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A second interpreter that the product supports, when the machine has one: the network layer differs between them.
 OTHER := $(shell $(PYTHON) packaging/other_python.py)
-DEBIAN := mosquitto gcc libc6-dev
+DEBIAN := mosquitto gcc libc6-dev e2fsprogs mount
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test debian lint types tests tests-other soak bugs bench bench-peers fuzz audit lock clean
@@ -20,6 +20,8 @@ test: debian lint types tests tests-other  ## install what the tests need, then 
 debian:
 	@missing=; command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || missing="$$missing mosquitto"; \
 	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	command -v mkfs.ext4 >/dev/null || [ -x /sbin/mkfs.ext4 ] || missing="$$missing e2fsprogs"; \
+	command -v losetup >/dev/null || [ -x /sbin/losetup ] || missing="$$missing mount"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; \
 	  else echo "The tests need these Debian packages:$$missing. Install them with: sudo apt-get install -y$$missing" >&2; exit 1; fi; fi

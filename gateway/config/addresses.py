@@ -25,7 +25,7 @@ def _network(value: Any) -> Network:
     try:
         return _unmapped(ipaddress.ip_network(value))
     except ValueError:
-        pass
+        pass  # then it is to be said below what is wrong with it
     try:
         better = ipaddress.ip_network(value, strict=False)
     except ValueError:

@@ -311,7 +311,7 @@ def _rebuild_when_small(conn: sqlite3.Connection) -> None:
             conn.execute(wanted[name])
         sign(conn)  # with the change: killed before it, the next start would take the new index for damage
         conn.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # however it ends, a kill by a signal too, the index is the old one or the new one
         conn.execute("ROLLBACK")
         raise
     finally:

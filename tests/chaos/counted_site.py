@@ -163,7 +163,9 @@ class Replay:
 
     def __init__(self, directory: Path, *, picture_bytes: int) -> None:
         if shutil.which("gcc") is None:
-            pytest.skip("no gcc: the terminals that replay cannot be built")
+            pytest.fail(
+                "the terminals that replay cannot be built, gcc is missing: apt-get install gcc libc6-dev, or make debian"
+            )
         self._program, self._template = directory / "replay", directory / "record"
         build = ["gcc", "-O2", "-D_GNU_SOURCE", "-o", str(self._program), str(_HERE / "replay.c")]
         subprocess.run(build, check=True)

@@ -26,11 +26,13 @@ class SmallDisk:
         place.mkdir(exist_ok=True)
         self.kind = self._ext4(size)
         if not self.kind and need_ext4:
-            pytest.skip("no loop device can be had here, or there is no mkfs.ext4")
+            pytest.fail(
+                "no loop device, or mkfs.ext4 is missing: apt-get install e2fsprogs mount, or make debian"
+            )
         if not self.kind:
             mounted = run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place))
             if mounted.returncode:
-                pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.strip()}")
+                pytest.fail(f"root may not mount a small file system here: {mounted.stderr.strip()}")
             self.kind = "tmpfs"
 
     def _ext4(self, size: int) -> str:
@@ -70,7 +72,7 @@ class SmallDisk:
         """Have the kernel meet an error in the file system: it goes read-only under whoever works on it."""
         trigger = Path("/sys/fs/ext4", Path(self.device).name, "trigger_fs_error")
         if not trigger.exists():
-            pytest.skip("this kernel has no way to ask for an error of a file system")
+            pytest.fail("this kernel has no way to ask for an error of a file system")
         trigger.write_text("an experiment")
 
     @property

@@ -27,7 +27,9 @@ _WORDS = [
 def build(directory: Path) -> Path:
     """Compile the library that is preloaded."""
     if shutil.which("gcc") is None:
-        pytest.skip("no gcc: the failing disk cannot be built")
+        pytest.fail(
+            "the failing disk cannot be built, gcc is missing: apt-get install gcc libc6-dev, or make debian"
+        )
     library = directory / "faulty_disk.so"
     source = HERE / "faulty_disk.c"
     build = ["gcc", "-shared", "-fPIC", "-O2", "-o", str(library), str(source), "-ldl"]

@@ -109,7 +109,9 @@ def test_a_month_of_events_waiting(counted, experiment, scale):
     cap_s = scale.pick(60, float(os.environ.get("DRAIN_S", "1080")))
     free = shutil.disk_usage(counted.directory).free
     if free < events * 900 + 2**30:
-        pytest.skip(f"{free >> 30} GiB are free: too little for {events:,} events")
+        pytest.fail(
+            f"{free >> 30} GiB are free: too little for {events:,} events; make room, or set TMPDIR to a larger disk"
+        )
     counted.daemon.start()
     early, empty_rate = rate_of(counted, pushes)
     assert counted.wait_delivered(sum(early.values()), timeout_s=60), counted.ask("count")

@@ -72,7 +72,7 @@ class MqttSink:
             self._check(terms)
             self._connection = connection
             await self._introduce(connection, terms)
-        except BaseException:
+        except BaseException:  # cancelled too: a half-opened connection must not stay behind
             connection.abort(Loss(End.OURS))
             self._connection = self._traffic = None
             self._verdicts.never_opened()

@@ -95,7 +95,7 @@ class Stream:
             while self._unsent and not self.failed:
                 del self._unsent[: self.sock.send(self._unsent)]
         except _WAIT:
-            pass
+            pass  # the socket is full: the rest goes when the loop says that it takes more
         except OSError:
             # A broker that refuses an event and hangs up resets the connection while the rest of the window is being
             # written: its acknowledgements that had come by then must still be read.
@@ -118,7 +118,7 @@ class Stream:
                 if not data or not (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending()):
                     return
         except _WAIT:
-            pass
+            pass  # all that is there was read
         except OSError as error:
             self._ended = error
 
