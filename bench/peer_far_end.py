@@ -18,8 +18,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Self
 
+from far_ends import Listening
 from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion
 
 from gateway.simulate.ports import free_port
 
@@ -76,28 +76,22 @@ class Broker:
 PLATFORM = "v1/devices/me/rpc/request/+"
 
 
-class Ear:
+class Ear(Listening):
     """Hears what is published, and when each event came first; as a context."""
 
     def __init__(self, port: int, topic: str = "#") -> None:
+        super().__init__(port, topic)
         self.first: dict[str, float] = {}  # key: perf_counter
         self.times: Counter[str] = Counter()
-        self.messages = 0
-        self.last_at = 0.0
-        self._subscribed = threading.Event()
-        self._client = Client(CallbackAPIVersion.VERSION2, client_id=f"ear-{port}-{id(self)}")
-        self._client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
-        self._client.on_subscribe = lambda *_: self._subscribed.set()
-        self._client.on_message = self._heard
-        self._port = port
+        self.heard = 0
 
-    def _heard(self, client: Client, _data: object, message) -> None:
+    def _came(self, client: Client, _data: object, message) -> None:
         self._answer_as_platform(client, message)
         text = message.payload.decode(errors="replace")
         keys = keys_in(text) if '"' in text else []
         if keys:
-            self.messages += 1
-            self.last_at = now = time.perf_counter()
+            self.heard += 1
+            now = time.perf_counter()
             for key in keys:
                 self.first.setdefault(key, now)
             self.times.update(keys)
@@ -116,22 +110,11 @@ class Ear:
         deadline = time.perf_counter() + at_most_s
         before, since = -1, time.perf_counter()
         while time.perf_counter() < deadline:
-            if self.messages != before:
-                before, since = self.messages, time.perf_counter()
+            if self.heard != before:
+                before, since = self.heard, time.perf_counter()
             elif time.perf_counter() - since > for_s:
                 return
             time.sleep(0.1)
-
-    def __enter__(self) -> Self:
-        self._client.connect("127.0.0.1", self._port)
-        self._client.loop_start()
-        if not self._subscribed.wait(10):
-            sys.exit("bench: the broker cannot be subscribed to")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
 
 
 class Cable:

@@ -62,7 +62,7 @@ def heard_one(system: System, generator: Generator, ear: Ear) -> None:
     """Push now and then until one event came out at the far end: before that nobody is measured."""
     with Pushers(generator, system.port, system.paths["W1"], devices=1, per_s=5):
         deadline = time.monotonic() + 60
-        while not ear.messages:
+        while not ear.heard:
             if time.monotonic() > deadline:
                 raise SystemExit(f"bench: {type(system).__name__} publishes nothing: it must not be measured")
             time.sleep(0.05)
