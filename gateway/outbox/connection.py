@@ -4,6 +4,8 @@
 """
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.errors import StoreUnavailable
@@ -76,3 +78,16 @@ def open_reader(path: Path) -> sqlite3.Connection:
     conn.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
     conn.execute("PRAGMA query_only=1")
     return conn
+
+
+@contextmanager
+def one_look(conn: sqlite3.Connection) -> Iterator[None]:
+    """See one state of the store in all that is read inside, whatever is committed meanwhile."""
+    if conn.in_transaction:  # whoever began it sees one state already
+        yield
+        return
+    conn.execute("BEGIN")
+    try:
+        yield
+    finally:
+        conn.execute("ROLLBACK")  # nothing was written

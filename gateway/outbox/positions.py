@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.outbox import statements, sums
+from gateway.outbox.connection import one_look
 from gateway.outbox.damage import StoreDamaged
 
 # A sink that flaps makes one range per outage; beyond this many it catches up in order first.
@@ -132,21 +133,23 @@ class Position:
 
 def load(conn: sqlite3.Connection, name: str) -> Position | None:
     """Read a sink's place; None when the store does not know it. Raises `StoreDamaged` when it is not what was written."""
-    position = look(conn, name)
-    if position is not None:
-        (crc,) = conn.execute(statements.SUM_OF_SINK, (name,)).fetchone()
-        if crc is not None and crc != _sum(position):  # None: of an older gateway, and not moved since
-            raise StoreDamaged(f"the place of sink {name} is not what was written")
+    with one_look(conn):  # a forwarder that is started again reads while its last note is being written
+        position = look(conn, name)
+        if position is not None:
+            (crc,) = conn.execute(statements.SUM_OF_SINK, (name,)).fetchone()
+            if crc is not None and crc != _sum(position):  # None: of an older gateway, and not moved since
+                raise StoreDamaged(f"the place of sink {name} is not what was written")
     return position
 
 
 def look(conn: sqlite3.Connection, name: str) -> Position | None:
     """Read a sink's place as it is there."""
-    row = conn.execute(statements.GET_SINK, (name,)).fetchone()
-    if row is None:
-        return None
-    position = Position(*row)
-    position.arrears = _arrears(conn, name)
+    with one_look(conn):
+        row = conn.execute(statements.GET_SINK, (name,)).fetchone()
+        if row is None:
+            return None
+        position = Position(*row)
+        position.arrears = _arrears(conn, name)
     return position
 
 

@@ -171,8 +171,7 @@ class Recent:
 
     def rebuild(self, path: Path) -> None:
         """Read the last hours from the log, in a thread; what comes meanwhile is added after it."""
-        with closing(connection.open_reader(path)) as conn:
-            conn.execute("BEGIN")  # one look at everything, whatever is committed meanwhile
+        with closing(connection.open_reader(path)) as conn, connection.one_look(conn):
             head = opening.last_number(conn)
             paces = [(device, Pace(newest, offset)) for device, newest, offset in conn.execute(_BOOK)]
             moves = list(_from_log(conn, paces))

@@ -1,6 +1,7 @@
 """How far each sink has got: in memory, on disk, over restarts, and in its account."""
 
 import asyncio
+import contextlib
 import sqlite3
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from keeping import NOON, Running, account, after_crash, count, fill, opened, rows
 
 from gateway.errors import StoreUnavailable
-from gateway.outbox import Arrears, Position, positions, reading
+from gateway.outbox import Arrears, Position, connection, positions, reading
+from gateway.outbox.connection import FILE_NAME
 from gateway.outbox.positions import MAX_ARREARS, MAX_REPLAYS
 
 pytestmark = pytest.mark.anyio
@@ -343,3 +345,25 @@ def test_what_waits_is_what_is_in_the_log(steps):
         assert position.waiting(head) == len(owed.union(*ranges))
         assert all(a.first < a.last for a in position.arrears if not a.replay)
         assert position.settled_up_to() <= position.cursor <= head
+
+
+async def test_a_place_that_moves_while_it_is_read_is_no_damage(tmp_path):
+    """A place and its sum are of one moment, though the note of another is committed between the two."""
+    async with opened(tmp_path) as outbox:
+        await fill(outbox, [count(n) for n in range(30)])
+        await outbox.enlist("sink", start="oldest", window=10)
+    with (
+        contextlib.closing(connection.open_reader(tmp_path / FILE_NAME)) as reader,
+        contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as writer,
+    ):
+        moved = positions.load(writer, "sink")
+        moved.cursor, moved.delivered = 7, 7
+
+        def commit(statement: str) -> None:
+            if "SELECT crc" in statement:
+                positions.save(writer, moved)
+
+        reader.set_trace_callback(commit)
+        assert positions.load(reader, "sink").cursor == 0
+        reader.set_trace_callback(None)
+        assert positions.load(reader, "sink").cursor == 7
