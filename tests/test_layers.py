@@ -58,6 +58,20 @@ TABLE: dict[str, set[str]] = {
     "provisioning": {"errors", "wary"},
     "liveness": {"outbox", "event", "errors", "faults", "clock"},
     "control": {"outbox", "projection", "errors", "clock"},
+    # what looks at the box and the far ends: the command and the daemon ask the same checks
+    "doctor": {
+        "faults",
+        "config",
+        "errors",
+        "event",
+        "clock",
+        "systemd",
+        "outbox",
+        "control",
+        "sink",
+        "sinks.*",
+        "redact",
+    },
     # what acts like a site, and knows nothing of the gateway behind its wire
     "simulate": {"event", "errors"},
     # what puts it all together
@@ -91,10 +105,10 @@ TABLE: dict[str, set[str]] = {
             "receiver",
             "callbacks",
         ),
-        *("forwarder", "poller", "liveness", "provisioning", "control"),
+        *("forwarder", "poller", "liveness", "provisioning", "control", "doctor"),
     },
     "commands": {
-        *("config", "daemon", "control", "outbox", "simulate", "errors", "provisioning"),
+        *("config", "daemon", "control", "outbox", "simulate", "errors", "provisioning", "doctor"),
     },
     "__main__": {"commands"},
 }
