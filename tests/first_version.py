@@ -7,7 +7,7 @@ from pathlib import Path
 from keeping import FILE_NAME
 from sqlite_utils import Database, Migrations
 
-from gateway.outbox import schema
+from gateway.outbox import versions
 
 _SHARED = ("events", "sinks", "arrears", "letters", "devices", "tallies", "meta")
 
@@ -18,7 +18,7 @@ def as_first_version(directory: Path) -> None:
     new = path.rename(path.with_suffix(".new"))
     with closing(sqlite3.connect(path, isolation_level=None)) as conn:
         migrations = Migrations("gateway")
-        migrations(name="0001_first")(schema._first)
+        migrations(name="0001_first")(versions.first)
         migrations.apply(Database(conn, execute_plugins=False))
         conn.execute("PRAGMA user_version=1")
         conn.execute("ATTACH ? AS new", (str(new),))

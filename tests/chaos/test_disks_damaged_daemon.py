@@ -87,9 +87,9 @@ async def test_damage_under_the_daemon(site, tmp_path, experiment, scale):
     systemd = Systemd(site)
     keeping = asyncio.create_task(systemd.run())
     async with Load(devices):
-        for number in range(scale.pick(1, 16)):
+        for number in range(scale.pick(1, 6)):
             site.upstream.decide = lambda _request: AWAY
-            await acknowledged_more(devices, scale.pick(40, 200))
+            await acknowledged_more(devices, scale.pick(40, 150))
             before = {account["name"]: account["lost"] for account in await accounts(site)}
             salvages = systemd.salvages
             if number % 2 == 0:
@@ -109,7 +109,7 @@ async def test_damage_under_the_daemon(site, tmp_path, experiment, scale):
     keeping.cancel()
     assert all(account["balanced"] for account in site.accounts())
     judge(site, experiment, ledger, lost)
-    experiment.demand(obligations=scale.pick(20, 500), faults=scale.pick(2, 32))
+    experiment.demand(obligations=scale.pick(20, 400), faults=scale.pick(2, 12))
 
 
 async def accounts(site):

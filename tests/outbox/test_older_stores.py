@@ -8,7 +8,7 @@ from keeping import FILE_NAME, MINUTE, NOON, count, counter, opened, rows
 from sqlite_utils import Database, Migrations
 
 from gateway.errors import StoreUnavailable
-from gateway.outbox import schema, slots, windows
+from gateway.outbox import schema, slots, versions, windows
 
 pytestmark = pytest.mark.anyio
 INDEX = "SELECT sql FROM sqlite_master WHERE name = 'events_by_id'"
@@ -24,9 +24,9 @@ def older(path, version, page_bytes=4096):
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as conn:
         conn.execute(f"PRAGMA page_size={page_bytes}")
         migrations = Migrations("gateway")
-        migrations(name="0001_first")(schema._first)
+        migrations(name="0001_first")(versions.first)
         if version > 1:
-            migrations(name="0002_truth")(schema._truth)
+            migrations(name="0002_truth")(versions.truth)
         migrations.apply(Database(conn, execute_plugins=False))
         conn.execute(f"PRAGMA user_version={version}")
         conn.execute("ATTACH ? AS new", (str(new),))
