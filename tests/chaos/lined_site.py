@@ -101,7 +101,14 @@ class LinedSite:
         spells = [
             (began - _SLACK_S, ended + _SLACK_S) for where, began, ended in self._spells if where == far_end
         ]
-        spells += [(at - 2 * _SLACK_S, at + _SLACK_S) for at in self._outages(far_end)]
+        unplanned = [
+            at for at in self._outages(far_end) if not any(began <= at <= ended for began, ended in spells)
+        ]
+        # A daemon that gives up now and then for no reason of ours must not excuse its doubles by that.
+        assert len(unplanned) <= 2 + len(spells) // 10, (
+            f"{far_end} was given up out of trouble at {unplanned}"
+        )
+        spells += [(at - 2 * _SLACK_S, at + _SLACK_S) for at in unplanned]
         for mark, at in self._marks(far_end):
             if (seen := first.setdefault(mark, at)) is not at:
                 assert any(began <= seen <= ended for began, ended in spells), (

@@ -26,7 +26,7 @@ PINS = '[devices.d0]\nid = "counter-200000000000000000"\naddress = "127.0.0.1"\n
 
 
 async def attack(port: int, wire: bytes, source: str) -> bool:
-    """Send one hostile request, perhaps in pieces; say whether the other side answered or closed."""
+    """Send one hostile request; say whether it was answered: what is closed without a word may never have been read."""
     with suppress(OSError, TimeoutError):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
         try:
@@ -34,10 +34,9 @@ async def attack(port: int, wire: bytes, source: str) -> bool:
                 writer.write(wire)
                 await writer.drain()
                 writer.write_eof()
-                await reader.read(64)
+                return (await reader.read(64)).startswith(b"HTTP/1.1 ")
         finally:
             writer.transport.abort()
-        return True
     return False
 
 
