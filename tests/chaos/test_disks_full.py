@@ -116,7 +116,7 @@ async def test_disk_full_while_delivering(site, disk, experiment, scale):
 @pytest.mark.site_with(**SITE, store="min_free_bytes = 0", more="[pictures]\nkeep = true\n")
 async def test_disk_full_with_pictures(site, disk, experiment, scale):
     """With pictures to keep, a full disk costs pictures before it costs events; what was answered is not lost."""
-    ledger, rounds = Ledger(), scale.pick(1, 6)
+    ledger, rounds = Ledger(), scale.pick(1, 8)  # what is kept must fit on the small disk
     shown = Firmware(picture_bytes=20_000)
     terminals = [
         terminal(site.url, n, ledger, seed=60, rate=60.0, alarms_per_hour=0.0, firmware=shown)
@@ -149,4 +149,4 @@ async def test_disk_full_with_pictures(site, disk, experiment, scale):
     )
     assert all(hashlib.sha256(path.read_bytes()).hexdigest() == path.stem for path in kept)
     experiment.remarks.append(f"{len(kept)} pictures kept")
-    experiment.demand(obligations=scale.pick(20, 400), faults=6 * rounds)
+    experiment.demand(obligations=scale.pick(20, 300), faults=6 * rounds)
