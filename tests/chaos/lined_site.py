@@ -185,9 +185,9 @@ class LinedSite:
         raise AssertionError(f"nothing new came to {waiting}\n{self.site.daemon.tail()}")
 
 
-def turns() -> Iterator[None]:
+def turns(most_s: float = WAIT_S) -> Iterator[None]:
     """Give turns of a wait until it took too long."""
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + most_s
     while time.monotonic() < deadline:
         yield
 

@@ -108,8 +108,8 @@ async def test_broker_takes_no_large_event(lines, experiment, scale, how):
     ledger, minutes = Ledger(), scale.pick(2, 40)
     who = Identity(serial="2000000000000000077", device_id="door-77", device_name=_LONG, site_id=_LONG)
     clock = Clock(speed=SPEED)
-    how = {"mode": "real_time", "rate": 5.0, "heartbeat_s": 120.0, "line": LINE}
-    wordy = Counter(lines.url, identity=who, clock=clock, ledger=ledger, **how)
+    speech = {"mode": "real_time", "rate": 5.0, "heartbeat_s": 120.0, "line": LINE}
+    wordy = Counter(lines.url, identity=who, clock=clock, ledger=ledger, **speech)
     lines.site.daemon.start()
     async with Load(few(lines.url, ledger)):
         await wordy.run(duration_s=minutes * 60.0)
@@ -134,7 +134,8 @@ async def test_broker_takes_no_large_event(lines, experiment, scale, how):
 
 async def drained(lines: LinedSite, far_end: str) -> dict:
     """Wait until nothing waits for any sink; give the account of one."""
-    for _ in turns():
+    # Each event that ends the connection is found out by itself, which takes some seconds.
+    for _ in turns(600):
         accounts = await asyncio.to_thread(lines.site.accounts)
         if all(account["waiting"] == 0 for account in accounts):
             break
