@@ -9,25 +9,18 @@ from pathlib import Path
 
 import pytest
 from hostile import counted, record
-from site_under_test import Daemon, free_port
+from site_under_test import SMALL_SITE, Daemon, free_port
 
 from gateway.config import loads
 from gateway.control.client import Client
 from gateway.errors import ConfigError
 
 WORD = "CanaryWord0123456789"
-CONFIG = """
+CONFIG = (
+    SMALL_SITE
+    + """
 [gateway]
 id = "gw-pinned"
-[clock]
-trust = "plausible"
-[listen]
-host = "127.0.0.1"
-port = {port}
-[store]
-path = "{directory}/store"
-[runtime]
-socket = "{directory}/control.sock"
 [devices.north]
 id = "counter-real"
 address = "{pinned}"
@@ -36,6 +29,7 @@ id = "terminal-spt1"
 address = ["127.0.0.8", "127.0.4.0/24"]
 path_secret_file = "{directory}/word"
 """
+)
 SAYS = "SELECT revision, body FROM events WHERE device = '{0}' ORDER BY seq"
 BOOK = "SELECT * FROM devices WHERE id = '{0}'"
 SUMS = "SELECT * FROM tallies WHERE device = '{0}'"

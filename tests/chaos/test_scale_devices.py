@@ -65,7 +65,7 @@ async def test_five_hundred_devices(site, experiment, scale):
     ledger = Ledger()
     devices = list(fleet(site.url, ledger, *kinds))
     async with Load(devices):
-        await asyncio.sleep(scale.pick(0.0, 90.0))
+        await asyncio.sleep(scale.pick(0.0, 180.0))
         deadline = asyncio.get_running_loop().time() + 90
         store = site.directory / "store" / "gateway.db"
         while (known := await asyncio.to_thread(liveness, store))["online"] < number:

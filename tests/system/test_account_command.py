@@ -7,22 +7,18 @@ from contextlib import closing
 
 import pytest
 from keeping import Running, count, counter, fill
-from site_under_test import Daemon, free_port
+from site_under_test import SMALL_SITE, Daemon, free_port
 
-CONFIG = """
+CONFIG = (
+    SMALL_SITE
+    + """
 [gateway]
 id = "gw-account"
-[listen]
-host = "127.0.0.1"
-port = {port}
-[store]
-path = "{directory}/store"
-[runtime]
-socket = "{directory}/control.sock"
 [sinks.home]
 type = "mqtt"
 endpoint = "mqtt://127.0.0.1:{closed}"
 """
+)
 DEVICES = ("counter-a", "counter-b")
 
 

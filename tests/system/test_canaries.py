@@ -16,22 +16,17 @@ from pathlib import Path
 import pytest
 from brokers import Mosquitto, Subscriber
 from canaries import ALARM_FACE, FACE, HEADER_SECRET, POLLED, PROTOCOLS, Push
-from site_under_test import SECRET, Daemon, free_port
+from site_under_test import SECRET, SMALL_SITE, Daemon, free_port
 
 from gateway.simulate.receiver import Receiver
 
-CONFIG = """
-[gateway]
-id = "gw-canary"
-[listen]
-host = "127.0.0.1"
-port = {port}
-[store]
-path = "{directory}/store"
-[runtime]
-socket = "{directory}/control.sock"
+CONFIG = (
+    SMALL_SITE  # its last table is [runtime]
+    + """
 log_format = "json"
 log_level = "debug"
+[gateway]
+id = "gw-canary"
 [devices.lobby]
 token = "canary-token"
 [callbacks]
@@ -52,6 +47,7 @@ secret_file = "{directory}/signing-secret"
 batch = 50
 backoff_max_s = 1
 """
+)
 
 
 class Standing(BaseHTTPRequestHandler):

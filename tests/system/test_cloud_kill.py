@@ -9,22 +9,17 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from site_under_test import Daemon, free_port
+from site_under_test import SMALL_SITE, Daemon, free_port
 
 from gateway.simulate.camlytics_cloud import Cloud, Gate, World
 
 _NOON = 1_777_982_400.0  # 2026-05-05 12:00 UTC
 _SPEED = 60.0
-_CONFIG = """
+_CONFIG = (
+    SMALL_SITE
+    + """
 [gateway]
 id = "gw-cloud"
-[listen]
-host = "127.0.0.1"
-port = {port}
-[store]
-path = "{directory}/store"
-[runtime]
-socket = "{directory}/control.sock"
 [camlytics_cloud.shop]
 endpoint = "{endpoint}"
 insecure_http = true
@@ -34,6 +29,7 @@ period_s = 2
 triggers = [{{trigger = "Enter", direction = "in", zone = "hall"}}, {{trigger = "Exit", direction = "out"}}]
 [zones.hall]
 """
+)
 
 
 class Times:

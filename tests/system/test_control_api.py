@@ -10,29 +10,23 @@ import pytest
 from described_client import Asked, Operation, UnixClient, objection, operations, requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from site_under_test import Daemon
+from site_under_test import SMALL_SITE, Daemon
 
 from gateway.control.description import READS, description
 from gateway.simulate.ports import free_port
 
-CONFIG = """
+CONFIG = (
+    SMALL_SITE
+    + """
 [gateway]
 id = "gw-test"
-[clock]
-trust = "plausible"
-[listen]
-host = "127.0.0.1"
-port = {port}
-[store]
-path = "{directory}/store"
-[runtime]
-socket = "{directory}/control.sock"
 [sinks.home]
 type = "mqtt"
 endpoint = "mqtt://127.0.0.1:{closed}"
 [zones.hall]
 doors = ["counter-sn-1"]
 """
+)
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 OPERATIONS = [one for one in operations(description()) if one.path != "/tail"]
 _METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW")

@@ -7,26 +7,22 @@ import signal
 
 import pytest
 from keeping import Running, count, counter, fill
-from site_under_test import Daemon, free_port
+from site_under_test import SMALL_SITE, Daemon, free_port
 
 from gateway.errors import DISK_ADVICE
 from gateway.faults import weight
 from gateway.outbox import damage, opening
 
-CONFIG = """
+CONFIG = (
+    SMALL_SITE
+    + """
 [gateway]
 id = "gw-head"
-[listen]
-host = "127.0.0.1"
-port = {port}
-[store]
-path = "{directory}/store"
-[runtime]
-socket = "{directory}/control.sock"
 [sinks.home]
 type = "mqtt"
 endpoint = "mqtt://127.0.0.1:{closed}"
 """
+)
 EVENTS = 300
 
 

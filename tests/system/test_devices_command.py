@@ -5,17 +5,9 @@ import json
 
 import pytest
 from keeping import Running, count, counter, fill
-from site_under_test import Daemon, free_port
+from site_under_test import SMALL_SITE, Daemon, free_port
 
-CONFIG = """
-[listen]
-host = "127.0.0.1"
-port = {port}
-[store]
-path = "{directory}/store"
-[runtime]
-socket = "{directory}/control.sock"
-"""
+CONFIG = SMALL_SITE
 
 
 async def filled(directory):

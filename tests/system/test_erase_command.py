@@ -6,18 +6,13 @@ import json
 import pytest
 from brokers import Mosquitto, Subscriber
 from canaries import FACE_TEXT
-from site_under_test import Daemon, free_port
+from site_under_test import SMALL_SITE, Daemon, free_port
 
-CONFIG = """
+CONFIG = (
+    SMALL_SITE
+    + """
 [gateway]
 id = "gw-erase"
-[listen]
-host = "127.0.0.1"
-port = {port}
-[store]
-path = "{directory}/store"
-[runtime]
-socket = "{directory}/control.sock"
 [pictures]
 keep = true
 [sinks.home]
@@ -26,6 +21,7 @@ endpoint = "mqtt://127.0.0.1:{broker}"
 personal = ["user_id", "name"]
 backoff_max_s = 1
 """
+)
 
 
 class Site:

@@ -9,22 +9,15 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from site_under_test import Daemon
+from site_under_test import SMALL_SITE, Daemon
 
 from gateway.simulate.ports import free_port
 
-CONFIG = """
+CONFIG = (
+    SMALL_SITE
+    + """
 [gateway]
 id = "gw-test"
-[clock]
-trust = "plausible"
-[listen]
-host = "127.0.0.1"
-port = {port}
-[store]
-path = "{directory}/store"
-[runtime]
-socket = "{directory}/control.sock"
 [pictures]
 keep = true
 [sinks.home]
@@ -32,6 +25,7 @@ type = "mqtt"
 endpoint = "mqtt://127.0.0.1:{closed}"
 {callbacks}
 """
+)
 CALLBACKS = '[callbacks]\nenabled = true\nport = {port}\nsecret_file = "{directory}/header"\n'
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 _LISTENS = "0A"  # of a line in /proc/net/tcp

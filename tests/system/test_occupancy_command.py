@@ -9,31 +9,25 @@ from http.client import HTTPConnection
 
 import pytest
 from keeping import count, counter, fill, opened
-from site_under_test import Daemon, free_port
+from site_under_test import SMALL_SITE, Daemon, free_port
 
 from gateway.control.client import Client
 from gateway.simulate.count_xml import DIALECTS, CountXml, Identity, ObjectCounts, Window
 
-CONFIG = """
+CONFIG = (
+    SMALL_SITE
+    + """
 [gateway]
 id = "gw-zones"
 [site]
 zone = "UTC"
-[clock]
-trust = "plausible"
-[listen]
-host = "127.0.0.1"
-port = {port}
-[store]
-path = "{directory}/store"
-[runtime]
-socket = "{directory}/control.sock"
 [zones.hall]
 doors = ["counter-200000000000000001"]
 doors_out = ["counter-missing"]
 reset = "{reset}"
 capacity = 10
 """
+)
 SERIAL = "200000000000000001"
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from site_under_test import Daemon, free_port
+from site_under_test import SMALL_SITE, Daemon, free_port
 
 from gateway.simulate.count_xml import Identity
 from gateway.simulate.counter import Counter
@@ -20,19 +20,13 @@ from gateway.simulate.terminal_json import Firmware
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 SUBSCRIBE = "/v1/event/subscribe"
-CONFIG = """
+CONFIG = (
+    SMALL_SITE
+    + """
 [gateway]
 id = "gw-pairing"
-[clock]
-trust = "plausible"
-[listen]
-host = "127.0.0.1"
-port = {port}
-[store]
-path = "{directory}/store"
-[runtime]
-socket = "{directory}/control.sock"
 """
+)
 
 
 @pytest.fixture(scope="session")  # tests of one file do not run in one go

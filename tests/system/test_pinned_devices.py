@@ -5,18 +5,11 @@ import json
 
 import pytest
 from hostile import counted
-from site_under_test import Daemon, free_port
+from site_under_test import SMALL_SITE, Daemon, free_port
 
-CONFIG = """
-[clock]
-trust = "plausible"
-[listen]
-host = "127.0.0.1"
-port = {port}
-[store]
-path = "{directory}/store"
-[runtime]
-socket = "{directory}/control.sock"
+CONFIG = (
+    SMALL_SITE
+    + """
 [devices.lobby]
 id = "counter-2000000000000001"
 name = "Lobby door"
@@ -26,6 +19,7 @@ path_secret_file = "{directory}/word"
 id = "counter-200000000000002"
 address = ["127.0.0.10", "127.0.4.0/24"]
 """
+)
 WORD = "CanaryWord0123456789"
 
 
