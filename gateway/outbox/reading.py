@@ -56,7 +56,26 @@ class LogReader:
 
 
 def _entries(conn: sqlite3.Connection, after: int, last: int, limit: int) -> list[Entry]:
-    return [Entry(*checked(row)) for row in conn.execute(statements.READ_LOG, (after, last, limit))]
+    found = [Entry(*checked(row)) for row in conn.execute(statements.READ_LOG, (after, last, limit))]
+    end = found[-1].seq if found else after
+    if len(found) < limit and end < last:
+        _nothing_is_behind(conn, end, last)
+    return found
+
+
+def _nothing_is_behind(conn: sqlite3.Connection, end: int, last: int) -> None:
+    """Look from the other side whether a range really ends there.
+
+    A number that a flipped bit made larger ends a scan early, and everything behind it would count as a hole.
+    """
+    row = conn.execute(statements.LAST_UP_TO, (last,)).fetchone()
+    if row is not None and row[0] > end:
+        raise StoreDamaged(f"the log is out of order behind entry {end}")
+
+
+def checked_entries(conn: sqlite3.Connection, after: int, last: int) -> list[Entry]:
+    """Read a range of the log; raises `StoreDamaged` when an entry is not what was written."""
+    return _entries(conn, after, last, max(last - after, 0))
 
 
 @contextmanager

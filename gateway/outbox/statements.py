@@ -18,6 +18,7 @@ MOVE_LIFETIME = (
 )
 
 ENTRY_COLUMNS = "seq, id, revision, kind, device, device_seq, time, received, flags, body, personal"
+LAST_UP_TO = "SELECT seq FROM events WHERE seq <= ? ORDER BY seq DESC LIMIT 1"
 READ_LOG = f"SELECT {CHECKED_COLUMNS} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
 
 LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM events"

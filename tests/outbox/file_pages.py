@@ -42,6 +42,15 @@ def tree(path: Path, root: int) -> list[Page]:
     return found
 
 
+def place_of_rowid(path: Path, root: int, rowid: int) -> int:
+    """Say where in the file a row of a table has its number."""
+    content = path.read_bytes()
+    (page,) = (one for one in tree(path, root) if rowid in one.rowids)
+    cell = page.start + 8 + 2 * page.rowids.index(rowid)
+    _, at = _varint(content, page.start + int.from_bytes(content[cell : cell + 2], "big"))
+    return at
+
+
 def _page(content: bytes, number: int) -> Page:
     start = (number - 1) * PAGE
     head = start + (100 if number == 1 else 0)

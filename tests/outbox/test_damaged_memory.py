@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from file_pages import place_of_rowid
 from keeping import FILE_NAME, NOON, Running, account, audited, count, fill, opened, rows
 
 from gateway.event import Device
@@ -23,6 +24,23 @@ def alter(directory, *statements):
     with closing(sqlite3.connect(directory / FILE_NAME, isolation_level=None)) as conn:
         for statement in statements:
             conn.execute(statement)
+
+
+async def test_a_number_that_grew_hides_nothing_behind_it(tmp_path):
+    """One bit makes number 20 a 52: the scan of the log ends there, and that is damage, not a hole of ten numbers."""
+    await stored(tmp_path)
+    file = tmp_path / FILE_NAME
+    ((root,),) = rows(tmp_path, "SELECT rootpage FROM sqlite_master WHERE name = 'events'")
+    content = bytearray(file.read_bytes())
+    content[place_of_rowid(file, root, 20)] ^= 0x20
+    file.write_bytes(content)
+    reader = LogReader(file)
+    try:
+        assert 10 == len(await reader.read(0, EVENTS, 10))
+        with pytest.raises(StoreDamaged):
+            await reader.read(10, EVENTS, 100)
+    finally:
+        reader.close()
 
 
 NO_TEXT = "UPDATE events SET body = CAST(x'7bff7d' AS TEXT) WHERE seq = 7"
