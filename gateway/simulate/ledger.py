@@ -118,7 +118,7 @@ class _Reader:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._verdict = Verdict()
-        self._seen: dict[tuple[str, int], str] = {}
+        self._seen: dict[tuple[str, int], tuple[str, Mapping[str, Any]]] = {}
         self._ids: dict[Key, str] = {}
         self._final: dict[Key, tuple[int, Mapping[str, Json]]] = {}
 
@@ -128,10 +128,13 @@ class _Reader:
         content = fingerprint(event)
         if mark in self._seen:
             self._verdict.duplicates.append(mark)
-            if self._seen[mark] != content:
-                self._verdict.wrong.append(f"{mark} came twice with different content")
+            before, first = self._seen[mark]
+            if before != content:
+                self._verdict.wrong.append(
+                    f"{mark} came twice with different content: {_differs(first, event)}"
+                )
             return
-        self._seen[mark] = content
+        self._seen[mark] = content, event
         self._judge(event, mark)
 
     def _judge(self, event: Mapping[str, Any], mark: tuple[str, int]) -> None:
@@ -168,6 +171,11 @@ def _is_gateways_word(event: Mapping[str, Any]) -> bool:
     return event.get("kind") in _GATEWAYS_WORD or (
         isinstance(data, Mapping) and data.get("cleared_by") == "quiet"
     )
+
+
+def _differs(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
+    names = sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
+    return "; ".join(f"{name} {first.get(name)} and {second.get(name)}" for name in names if name != "late")
 
 
 def _newest_acknowledged(said: list[Statement]) -> Statement | None:

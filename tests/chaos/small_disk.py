@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -63,8 +64,13 @@ class SmallDisk:
 
     def repair(self) -> None:
         """Do what a box does when it starts after an error: look through the file system, mount it anew."""
-        self.unmount()
-        run("e2fsck", "-p", self.device)
+        # Really unmounted, never lazily: a repair beside a mount that somebody still holds would lose what was synced.
+        deadline = time.monotonic() + 20
+        while (ended := run("umount", str(self.place))).returncode:
+            assert time.monotonic() < deadline, ended.stderr
+            time.sleep(0.05)
+        looked = run("e2fsck", "-p", self.device)
+        assert looked.returncode in (0, 1), looked.stdout + looked.stderr  # 1: mended
         trouble = self.mount()
         assert not trouble, trouble
 
