@@ -1,0 +1,262 @@
+"""From the text of a card to what the box would have: its configuration, its files, and the card without secrets.
+
+Nothing is written here. Every text has the lines of the card, so that a mistake is found where the person wrote it.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from gateway.config import InvalidConfigError, Mistake
+from gateway.config.advice import dotted
+from gateway.config.files import read_file
+from gateway.config.lines import Place, Span, line_numbers, line_of, spans
+from gateway.config.syntax import parse
+from gateway.errors import ConfigError
+from gateway.firstboot import card
+from gateway.firstboot.card import CardFile
+from gateway.firstboot.inlets import Inlet, inlets
+from gateway.firstboot.vault import Vault
+
+NOTE = b"This key was taken over by the gateway, which keeps it. Copy a file here again to change it."
+_HEADER = "# Made from gateway.toml on the card; what is changed here is replaced when that file changes.\n"
+_PLAIN = re.compile(r"\s*(?:[a-z_]{2,24}\s*=\s|\[[a-z_.])")
+_LARGEST_FILE = 262_144
+
+
+@dataclass
+class Plan:
+    """What a takeover would do. ``names`` and ``files`` grow while the inlets are looked at."""
+
+    source: CardFile
+    vault: Vault
+    raw: Mapping[str, Any] = field(default_factory=dict)
+    found: list[Inlet] = field(default_factory=list)
+    names: dict[Place, str] = field(default_factory=dict)  # for the configuration, by the place on the card
+    files: dict[str, bytes] = field(default_factory=dict)  # new ones
+    keys: set[Path] = field(default_factory=set)  # files on the card to be blanked
+    mistakes: dict[str, Mistake] = field(default_factory=dict)  # by the option of the configuration
+    secrets: set[str] = field(default_factory=set)
+    _lines: dict[Place, int] = field(default_factory=dict)
+    _spans: Mapping[Place, Span] = field(default_factory=dict)
+
+    def box_text(self) -> str:
+        """Give the configuration for the box."""
+        return _HEADER + self._replaced(self.names).replace("\r\n", "\n").rstrip("\n") + "\n"
+
+    def checked_text(self, staging: Path) -> str:
+        """Give the same with every file where it is now, to be checked before anything is written."""
+        return self._replaced({place: str(self._now(name, staging)) for place, name in self.names.items()})
+
+    def blanked_text(self) -> str:
+        """Give the card's own text without its secrets; all else is as the person wrote it."""
+        return self._put([(self._spans[one.place], _quoted(one.blank)) for one in self.found if _hides(one)])
+
+    def scratched_text(self) -> str:
+        """Give a blanked text of the very same length: empty quotes and blanks behind them."""
+        edits = []
+        for one in filter(_hides, self.found):
+            span = self._spans[one.place]
+            room = "".join(
+                _room(character, self.source) for character in self.source.text[span.start : span.end]
+            )
+            edits.append((span, '""' + room[2:]))
+        return self._put(edits)
+
+    @property
+    def digest(self) -> str:
+        """Tell this file from others, in whichever way it was blanked, and nothing about its secrets."""
+        edits = []
+        for one in filter(_hides, self.found):
+            span = self._spans[one.place]
+            rest = self.source.text[span.end :]
+            edits.append((Span(span.start, span.end + len(rest) - len(rest.lstrip(" "))), one.blank))
+        return hashlib.sha256(self._put(edits).encode()).hexdigest()
+
+    @property
+    def bare(self) -> bool:
+        """A secret stands on the card."""
+        return bool(self.keys) or any(_hides(one) and one.kept is None for one in self.found)
+
+    def say(self, one: Inlet, problem: str, suggestion: str) -> None:
+        """Note what is wrong with an inlet, in words for a person who has only the card."""
+        key = dotted((*one.table, one.option.name))
+        line = line_of(self._lines, one.place)
+        word = dotted((*one.table, one.word))
+        mistake = Mistake(file=None, line=line, key=word, problem=problem, suggestion=suggestion)
+        self.mistakes.setdefault(key, mistake)
+
+    def _now(self, name: str, staging: Path) -> Path:
+        return staging / name if name in self.files else self.vault.place(name)
+
+    def _replaced(self, names: Mapping[Place, str]) -> str:
+        edits = []
+        for one in self.found:
+            if (span := self._spans[one.place]) and one.place in names:
+                breaks = "\n" * self.source.text.count(
+                    "\n", span.start, span.end
+                )  # the lines below stay where they are
+                edits.append((span, _quoted(names[one.place]) + breaks))
+            around = self._spans[(*one.table, one.word)]
+            if one.written and around.key and not one.number:  # of a list once
+                edits.append((Span(*around.key), one.option.name))
+        return self._put(edits)
+
+    def _put(self, edits: Iterable[tuple[Span, str]]) -> str:
+        text, at = "", 0
+        for span, words in sorted(edits, key=lambda edit: edit[0].start):
+            text += self.source.text[at : span.start] + words
+            at = span.end
+        return text + self.source.text[at:]
+
+
+def plan(source: CardFile, vault: Vault) -> Plan:
+    """Read the card; raises `InvalidConfigError` when its text is no TOML."""
+    raw = _parsed(source.text)
+    drawn = Plan(source, vault, raw, list(inlets(raw)))
+    drawn._lines, drawn._spans = line_numbers(source.text), spans(source.text)  # noqa: SLF001 - it is made here
+    if all(value == {} for value in raw.values()):
+        raise card.wrong(
+            "no option is set in it: every line is empty or begins with #",
+            "Take the # away in front of the lines that you want, and fill them in.",
+        )
+    for one in drawn.found:
+        twice = one.written and one.option.name in _table(raw, one.table)
+        if twice:
+            drawn.say(
+                one, f"{one.word} and {one.option.name} mean the same, and both are here", "Keep one of them."
+            )
+        elif not isinstance(one.value, str):
+            drawn.say(
+                one, "what is written here has no quotes around it", f'Write it as in: {one.word} = "..."'
+            )
+        elif one.written:
+            _secret(drawn, one, one.value)
+        else:
+            _file(drawn, one, one.value)
+    return drawn
+
+
+def _parsed(text: str) -> Mapping[str, Any]:
+    """Parse it; what a mistake takes for the name of an option may be a piece of a secret that was cut in two."""
+    try:
+        return parse(text, None)
+    except InvalidConfigError as error:
+        lines = text.split("\n")
+        raise InvalidConfigError(
+            [
+                one if one.line and _PLAIN.match(lines[one.line - 1]) else replace(one, key=None)
+                for one in error.mistakes
+            ]
+        ) from None
+
+
+def _secret(drawn: Plan, one: Inlet, value: str) -> None:
+    """Take a secret that is written on the card, or the one that the box has."""
+    known = drawn.vault.named(one.table, one.option.name)
+    if one.kept is None:
+        drawn.secrets.add(value)
+        _bring(drawn, one, value.encode())
+        return
+    clear = drawn.vault.clear_name(one.table, one.option.word, one.number)
+    name = known[one.kept] if one.kept < len(known) else drawn.vault.newest(clear)
+    if name is not None and drawn.vault.content(name) is not None:
+        drawn.names[one.place] = name
+    elif one.value:
+        drawn.say(
+            one, "this means the one that the gateway has, and it has none", "Write it here, in quotes."
+        )
+    else:
+        drawn.say(
+            one, "there is nothing between the quotes", "Write it there, or put a # in front of the line."
+        )
+
+
+def _file(drawn: Plan, one: Inlet, value: str) -> None:
+    """Take a file that lies on the card, or the one that the box has from an earlier card."""
+    folder = drawn.source.path.parent
+    name = Path(value).name if Path(value).parent == folder else value
+    found = card.beside(folder, name) if name and "/" not in name else None
+    content = _read(drawn, one, found) if found else None
+    if content is not None and content.strip() != NOTE:
+        if one.option.text:
+            drawn.say(
+                one,
+                "a file with a secret is not read from the card",
+                f'Write it as in: {one.option.word} = "..."',
+            )
+            return
+        _bring(drawn, one, content)
+        if found and one.option.secret and b"PRIVATE KEY-----" in content:
+            drawn.keys.add(found)
+        return
+    if content is None and (value.startswith("/") or _on_box(drawn, value)):
+        drawn.names[one.place] = value  # of a person who has a shell
+        return
+    clear = drawn.vault.clear_name(one.table, one.option.word, one.number)
+    known = drawn.vault.named(one.table, one.option.name)
+    kept = next((name for name in known[one.number or 0 :][:1] if name.endswith(f".{clear}")), None)
+    kept = kept or drawn.vault.newest(clear)
+    if kept is not None and drawn.vault.content(kept) is not None:
+        drawn.names[one.place] = kept
+    elif one.option.text:
+        drawn.say(
+            one,
+            "this is not the name of a file that the gateway has",
+            f'Write it as in: {one.option.word} = "..."',
+        )
+    else:
+        drawn.say(
+            one, "there is no file of this name beside gateway.toml", "Copy it there, under just this name."
+        )
+
+
+def _on_box(drawn: Plan, name: str) -> bool:
+    return "/" not in name and drawn.vault.content(name) is not None
+
+
+def _read(drawn: Plan, one: Inlet, path: Path) -> bytes | None:
+    try:
+        content, _ = read_file(path, _LARGEST_FILE + 1)
+    except (OSError, ConfigError):
+        drawn.say(one, f"{path.name} cannot be read from the card", "Copy it to the card again.")
+        return None
+    if len(content) > _LARGEST_FILE:
+        drawn.say(one, f"{path.name} is larger than {_LARGEST_FILE} bytes", "Is it the right file?")
+        return None
+    return content
+
+
+def _bring(drawn: Plan, one: Inlet, content: bytes) -> None:
+    """Use the file that the box has with this very content, or make a new one."""
+    clear = drawn.vault.clear_name(one.table, one.option.word, one.number)
+    for name in (*drawn.vault.named(one.table, one.option.name), drawn.vault.newest(clear)):
+        if name is not None and drawn.vault.content(name) == content:
+            drawn.names[one.place] = name
+            return
+    name = drawn.vault.next_name(clear)
+    drawn.names[one.place], drawn.files[name] = name, content
+
+
+def _table(raw: Mapping[str, Any], place: Place) -> Mapping[str, Any]:
+    for part in place:
+        raw = raw[str(part)]
+    return raw
+
+
+def _hides(one: Inlet) -> bool:
+    return one.written and isinstance(one.value, str)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _room(character: str, source: CardFile) -> str:
+    """Give as many blanks as a character has bytes; ends of lines stay."""
+    width = len(character.encode(source.encoding)) // len(" ".encode(source.encoding))
+    return character if character in "\r\n" else " " * width

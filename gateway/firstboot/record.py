@@ -1,0 +1,36 @@
+"""What became of the card, beside the configuration: the daemon shows it, and the next boot sees what is new."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from gateway.firstboot.writing import put
+
+RECORD = "card.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """No secret is in it, and nothing from which one could be guessed: the digest is of the blanked text."""
+
+    accepted: str = ""  # the digest of what was taken over last
+    when: str = ""  # when that was
+    sure: bool = False  # that the clock was right then
+    rejected: str = ""  # why the file that is on the card now is not used
+    unwritten: str = ""  # why the card could not be written
+
+
+def read_record(folder: Path) -> Record:
+    """Give what is known; nothing of a file that is not there or not whole."""
+    try:
+        known = json.loads((folder / RECORD).read_text("utf-8"))
+        texts = {name: str(known.get(name, "")) for name in ("accepted", "when", "rejected", "unwritten")}
+        return Record(**texts, sure=known.get("sure") is True)
+    except (OSError, ValueError, AttributeError):
+        return Record()
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Keep it, when it is another one."""
+    if record != read_record(folder):
+        put(folder / RECORD, json.dumps(asdict(record), ensure_ascii=False, indent=1).encode())

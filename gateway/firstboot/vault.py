@@ -1,0 +1,108 @@
+"""The files of root that came from a card: `credentials/card-2.sinks.broker.password`.
+
+Each takeover that brings something new has a number of its own, so that the configuration changes from the old files to
+the new ones in the one step in which it is replaced itself.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gateway.config.lines import Place
+from gateway.firstboot.writing import put, sync_folder
+
+FOLDER = "credentials"
+_OURS = re.compile(r"card-(\d{1,9})\.(.+)")
+_ODD = re.compile(r"[^A-Za-z0-9_-]")
+_LARGEST = 1_048_576
+
+
+@dataclass
+class Vault:
+    """What the box has from earlier cards, by the options of its present configuration."""
+
+    home: Path  # the folder of the configuration
+    present: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, config: Path) -> "Vault":
+        """Read the present configuration; one that cannot be read names nothing."""
+        try:
+            return cls(config.parent, tomllib.loads(config.read_text("utf-8-sig")))
+        except (OSError, ValueError, RecursionError):
+            return cls(config.parent)
+
+    @property
+    def folder(self) -> Path:
+        return self.home / FOLDER
+
+    def clear_name(self, table: Place, word: str, number: int | None) -> str:
+        """Name a file so that a person sees what is in it: the option, and which of several it is."""
+        parts = [_ODD.sub("_", str(part))[:48] for part in (*table, word)]
+        return ".".join(parts if number is None else [*parts, str(number + 1)])
+
+    def named(self, table: Place, option: str) -> list[str]:
+        """Give the files that the present configuration names there."""
+        value: Any = self.present
+        for part in (*table, option):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        listed = value if isinstance(value, list) else [value]
+        return [name for name in listed if isinstance(name, str)]
+
+    def all_named(self) -> set[str]:
+        """Give everything that may be the name of a file in the present configuration."""
+        return set(_texts(self.present))
+
+    def newest(self, clear: str) -> str | None:
+        """Find what an earlier card brought, where the configuration does not say it any more."""
+        return next((name for _, name, known in sorted(self._ours(), reverse=True) if known == clear), None)
+
+    def place(self, name: str) -> Path:
+        """Give the path of a name; an absolute one is that of a person who has a shell."""
+        return self.folder / name  # of an absolute name only this is left
+
+    def content(self, name: str) -> bytes | None:
+        """Read a file of the box; None when it is not there."""
+        try:
+            with self.place(name).open("rb") as file:
+                return file.read(_LARGEST)
+        except (OSError, ValueError):
+            return None
+
+    def next_name(self, clear: str) -> str:
+        """Name a file that this takeover brings."""
+        number = max((number for number, _, _ in self._ours()), default=0) + 1
+        return f"card-{number}.{clear}"
+
+    def put(self, files: Mapping[str, bytes]) -> None:
+        """Write new files; the configuration does not name them yet."""
+        if not self.folder.is_dir():
+            self.folder.mkdir(mode=0o700, parents=True)
+            sync_folder(self.home)
+        for name, content in files.items():
+            put(self.folder / name, content, 0o600)
+
+    def forget_but(self, names: set[str]) -> None:
+        """Remove what came from cards and has neither of these names, and what a power cut left half."""
+        gone = [name for _, name, _ in self._ours() if name not in names]
+        for name in gone:
+            (self.folder / name).unlink(missing_ok=True)
+        for half in self.folder.glob(".card-*.new"):
+            half.unlink(missing_ok=True)
+
+    def _ours(self) -> list[tuple[int, str, str]]:
+        if not self.folder.is_dir():
+            return []
+        found = ((_OURS.fullmatch(path.name), path.name) for path in self.folder.iterdir())
+        return [(int(match[1]), name, match[2]) for match, name in found if match]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, Mapping)):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(one)

@@ -1,0 +1,122 @@
+"""Mistakes are written beside the file for a person who has only the card, and never hold a secret."""
+
+import pytest
+from card_box import SIGNING, TOML
+
+from gateway.firstboot.inlets import KEPT
+
+WORD = "correct-horse-battery"
+
+
+def test_every_mistake_is_told_with_its_line_and_a_cure(box):
+    """Several mistakes at once are in the order of the file, each with line, option, what is wrong and what to do."""
+    box.write('[site]\r\nzone = "Lisbon"\r\n[listen]\r\nport = "8088"\r\n[sink.broker]\r\ntype = "mqtt"\r\n')
+    said = box.rejected()
+    assert said.count("\n") == said.count("\r\n")
+    lines = said.splitlines()
+    assert ["Line 2, site.zone", "Line 4, listen.port", "Line 5, sink"] == [
+        line for line in lines if line.startswith("Line ")
+    ]
+    assert 'What to do: Did you mean "Europe/Lisbon"?' in said
+    assert "What to do: Write port = 8088." in said
+    assert "It has no settings yet" in said
+
+
+def test_the_box_runs_on_with_the_last_good_one(box):
+    """A mistake changes neither the configuration nor the secrets, and says so; the next good card mends all."""
+    box.write(TOML)
+    box.accepted()
+    before = box.config.read_bytes()
+    box.write(box.on_card().replace("mqtts://", "mqt://"))
+    assert "It runs on with the settings that it had." in box.rejected()
+    assert before == box.config.read_bytes()
+    assert "line 10, sinks.broker.endpoint" in box.record.rejected
+    box.write(box.on_card().replace("mqt://", "mqtts://"))
+    assert "unchanged" == box.start().kind
+    assert not (box.card / "gateway-problems.txt").exists()
+    assert (box.card / "gateway-accepted.txt").exists()
+    assert "" == box.record.rejected
+
+
+def test_the_same_mistake_is_written_once(box):
+    """A card that stays wrong is not written at each start."""
+    box.write("[sinks")
+    box.rejected()
+    before = box.snapshot()
+    box.rejected()
+    assert before == box.snapshot()
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "word"),
+    [
+        (f'[sinks.b]\ntype = "mqtt"\nendpoint = "mqtt://b"\npassword = {WORD}\n', 4, "put text in quotes"),
+        (f'[sinks.b]\ntype = "mqtt"\nendpoint = "mqtt://b"\npassword = "{WORD}\n', 4, "close it"),
+        (f'[sinks.b]\ntype = "mqtt"\npassword = "x"\n{WORD}\n', 4, "="),
+        (f'[sinks.b]\ntype = "mqtt"\npassword = "x" {WORD}\n', 3, "behind the end"),
+        (f'[sinks.b]\ntype = "mqtt"\nendpoint = "mqtt://u:{WORD}@b"\n', 3, "no user and no password"),
+        (f'[sinks.b]\ntype = "mqtt"\nendpoint = "mqtt://b"\npasword = "{WORD}"\n', 4, 'did you mean "password"'),
+        (f'[sinks.b]\ntype = "mqtt"\nendpoint = "mqtt://b"\npassword_file = "{WORD}"\n', 4, 'password = "..."'),
+        (f'[sinks.b]\ntype = "mqtt"\nendpoint = "mqtt://b"\npassword = ["{WORD}"]\n', 4, ""),
+        (f'[sinks.b]\ntype = "mqtt"\nendpoint = "mqtt://b"\npassword = """\n{WORD}\nx"""\n', 4, "more than one line"),
+        (f'[sinks.b]\npassword = "{WORD}"\n[site]\nname = "x"', 1, "this option is missing"),
+        (f'[sinks.b]\ntype = "mqtt"\nversion = "{WORD}"\nendpoint = "mqtt://b"\npassword = "{WORD}"\n', 3, "words below"),
+        (f'[sinks.b]\ntype = "https"\nendpoint = "https://b"\nsecret = "{WORD}"\n', 4, "does not hold a signing secret"),
+        (f'[sinks.b]\ntype = "https"\nendpoint = "https://b"\nheaders = {{X-Api-Key = "{WORD}"}}\n', 4, "holds a secret"),
+        (f'[devices.d]\nid = "c-1"\npath_secret = "{WORD} "\n', 3, "does not hold a word for a path"),
+        (f'[callbacks]\nsecret = "{WORD[:9]}"\n', 2, "does not hold a value for a header"),
+        (f'[sinks.b]\ntype = "mqtt"\nendpoint = "mqtt://b"\npassword = "{WORD}"\npassword_file = "b"\n', 4, "mean the same"),
+    ],
+)  # fmt: skip
+def test_a_mistake_about_a_secret_does_not_tell_it(box, text, line, word):
+    """However a secret was mistyped, the line is named and the secret is in no file and no word of the box."""
+    box.write(text)
+    outcome = box.start()
+    assert "rejected" == outcome.kind
+    told = box.on_card("gateway-problems.txt")
+    assert f"Line {line}" in told
+    assert word.lower() in told.lower()
+    (box.card / "gateway.toml").unlink()
+    for place in (box.everything_but_secrets(), "".join(outcome.sentences)):
+        assert WORD not in place
+        assert WORD[:9] not in place
+    assert not (box.etc / "credentials").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("4711", "has no quotes around it"),
+        ('""', "nothing between the quotes"),
+        (f'"{KEPT}"', "it has none"),
+        ("[4711]", "has no quotes around it"),
+    ],
+)
+def test_what_is_no_secret_is_told_in_the_words_of_the_card(box, value, said):
+    """A number without quotes, nothing at all and a secret that the box does not have are told, each as it is."""
+    box.write(f'[sinks.b]\ntype = "mqtt"\nendpoint = "mqtt://b"\npassword = {value}\n')
+    told = box.rejected()
+    assert "Line 4, sinks.b.password\r\n" in told
+    assert said in told
+    assert "password_file" not in told
+    assert "4711" not in told
+
+
+def test_nobody_is_told_to_type_commands(box):
+    """A person who has only the card reads of no folder of the box and of no command."""
+    box.write(
+        '[sinks.b]\ntype = "mqtt"\nendpoint = "mqtts://b"\nca_file = "ca.pem"\npassword = "a\\u0000b"\n'
+        f'[sinks.u]\ntype = "https"\nendpoint = "https://b"\nsecret = ["{SIGNING}", "whsec_x"]\n'
+        '[devices.d]\nid = "c-1"\npath_secret = "short"\n'
+    )
+    told = box.rejected()
+    assert 4 == told.count("Line ")
+    assert [] == [
+        word for word in ("chmod", "run:", "/etc", "/dev", "systemd", "credential", "card-1") if word in told
+    ]
+
+
+def test_the_line_is_the_cards_where_a_secret_has_several(box):
+    """A secret in three quotes that goes over lines does not shift the lines of what follows."""
+    box.write('[sinks.b]\npassword = """\nabc"""\ntype = "mqtt"\nendpoint = "nowhere"\n')
+    assert "Line 5, sinks.b.endpoint" in box.rejected()
