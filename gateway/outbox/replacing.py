@@ -1,0 +1,93 @@
+"""Put a restored store in the place of another one: the old one until the rename, the new one from then on.
+
+All of the new store is in `restore.part`. The rename to `restore.ready` is the moment of the restore; moving what was there
+aside and the new files into place follows, and goes on at the next start if it was interrupted.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from gateway.outbox import connection, damage
+
+PART, READY = "restore.part", "restore.ready"
+ASIDE = "replaced-"
+PICTURES = "pictures"
+_NEW = (connection.FILE_NAME, PICTURES)
+_OLD = (
+    *(connection.FILE_NAME + suffix for suffix in ("", "-wal", "-shm", "-journal", ".rescue")),
+    *(PICTURES, damage.MARK),
+)
+_WHERE, _CLEARED = "aside", "cleared"
+
+
+def commit(directory: Path, stamp: str) -> Path | None:
+    """Put `restore.part`, complete and on disk, in place; give where the replaced store lies, if there was one."""
+    part, aside = directory / PART, _free(directory, stamp)
+    (part / _WHERE).write_text(aside.name)
+    for path in (part / _WHERE, part):
+        sync(path)
+    part.rename(directory / READY)
+    sync(directory)
+    finish(directory)
+    return aside if aside.exists() else None
+
+
+def finish(directory: Path) -> None:
+    """Go on where a restore was interrupted; one that was not complete is as if it had never begun."""
+    ready = directory / READY
+    if ready.is_dir():
+        _clear_up(directory, ready)
+        for name in _NEW:
+            if (ready / name).exists():
+                (ready / name).rename(directory / name)
+        sync(directory)
+        ready.rename(directory / PART)  # the notes in it must go at one moment
+    if (directory / PART).is_dir():
+        shutil.rmtree(directory / PART)
+
+
+def _clear_up(directory: Path, ready: Path) -> None:
+    """Move everything of the old store aside, once: what lies there afterwards is the new one."""
+    if (ready / _CLEARED).exists():
+        return
+    aside = directory / Path((ready / _WHERE).read_text()).name
+    for name in _OLD:
+        if (directory / name).exists():
+            aside.mkdir(mode=0o700, exist_ok=True)
+            own_like(directory, aside)
+            (directory / name).rename(aside / name)
+    if aside.exists():
+        sync(aside)
+    sync(directory)
+    (ready / _CLEARED).touch()
+    sync(ready)
+
+
+def own_like(directory: Path, path: Path) -> None:
+    """Have a path belong to whom the folder belongs to; only root can, and only root must."""
+    if os.geteuid() == 0:
+        owner = directory.stat()
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
+def kept_aside(directory: Path) -> list[Path]:
+    """Give the stores that a restore replaced and that nobody has removed yet."""
+    return sorted(path for path in directory.glob(f"{ASIDE}*") if path.is_dir())
+
+
+def _free(directory: Path, stamp: str) -> Path:
+    aside, number = directory / f"{ASIDE}{stamp}", 1
+    while aside.exists():
+        number += 1
+        aside = directory / f"{ASIDE}{stamp}-{number}"
+    return aside
+
+
+def sync(path: Path) -> None:
+    """Put a file, or the entries of a folder, on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
