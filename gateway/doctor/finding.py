@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from gateway.faults import ACTIONS
 
+# Worth doing, and nothing is broken: `gateway doctor` says it, and the daemon does not raise it.
+ADVICE = frozenset({"address_dhcp", "no_device_yet", "reboot_needed", "runs_as_root"})
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -15,6 +18,8 @@ class Finding:
     code: str = ""  # of a fault, a key of ACTIONS; "" when nothing is wrong
     subject: str = ""  # which sink, device or address; "" for the box itself
     known: bool = True  # False: it cannot be told here, and the sentence says why
+    hindered: bool = False  # not known, though it could be: something hangs, or this user may not look
+    remedy: str = ""  # what to do, where this case wants something else than its code
 
     @property
     def well(self) -> bool:
@@ -22,9 +27,14 @@ class Finding:
         return not self.code
 
     @property
+    def advice(self) -> bool:
+        """Nothing is broken, and something is worth doing."""
+        return self.code in ADVICE
+
+    @property
     def action(self) -> str:
         """Say what to do about it."""
-        return ACTIONS[self.code] if self.code else ""
+        return self.remedy or ACTIONS.get(self.code, "")
 
     def as_json(self) -> Mapping[str, object]:
         """Give the finding as JSON values."""
@@ -32,6 +42,8 @@ class Finding:
             "check": self.check,
             "well": self.well,
             "known": self.known,
+            "hindered": self.hindered,
+            "advice": self.advice,
             "code": self.code or None,
             "subject": self.subject,
             "sentence": self.sentence,
