@@ -1,0 +1,82 @@
+"""Where a secret lies that the configuration names by its bare name.
+
+The daemon has copies that systemd hands over at the start: with ``LoadCredential=gateway:/etc/gateway/credentials``
+each is called ``gateway_NAME``. A command that root runs outside of the unit looks where those come from: the
+folder ``credentials`` beside the configuration file, and the one of the unit.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+
+CREDENTIALS = Path("/etc/gateway/credentials")
+HANDED_OVER = Path("/run/credentials/gateway.service")
+_PREFIX = "gateway_"  # the first word of LoadCredential= in the unit
+_BESIDE: ContextVar[Path] = ContextVar("credentials", default=CREDENTIALS)
+
+
+@contextmanager
+def beside(config: Path | None) -> Iterator[None]:
+    """Look for secrets beside this configuration file while one is read."""
+    folder = CREDENTIALS if config is None else config.absolute().parent / "credentials"
+    token = _BESIDE.set(folder)
+    try:
+        yield
+    finally:
+        _BESIDE.reset(token)
+
+
+def find(name: str) -> Path | None:
+    """Find a secret by its bare name; None when there is none."""
+    return next((path for path in _places(name) if os.path.lexists(path)), None)
+
+
+def moved(path: Path) -> Path:
+    """Give the copy of a file in the unit's folder, which only root may read; any other path as it is."""
+    copy = _given()
+    found = find(path.name) if copy and path.parent == CREDENTIALS else None
+    return found or path
+
+
+def searched() -> str:
+    """Say where a bare name was looked for, for a message."""
+    if copy := _given():
+        return f"{copy}, where systemd put copies of the files in {CREDENTIALS} at the start"
+    return " or ".join(map(str, _folders()))
+
+
+def cure() -> str:
+    """Say how a secret that was not found gets there."""
+    folder = CREDENTIALS if _given() else _folders()[0]
+    if not _given() and any(_forbidden(place) for place in _folders()):
+        return "only root may look there: run this command with sudo"
+    return (
+        f"as root, run: install -D -m 600 /dev/stdin {folder}/NAME, type the secret, then Enter and Ctrl-D;"
+        " a gateway that runs sees it after: systemctl restart gateway"
+    )
+
+
+def _given() -> str:
+    return os.environ.get("CREDENTIALS_DIRECTORY", "")
+
+
+def _folders() -> list[Path]:
+    return list(dict.fromkeys((_BESIDE.get(), CREDENTIALS)))
+
+
+def _places(name: str) -> Iterator[Path]:
+    if copy := _given():
+        yield Path(copy, _PREFIX + name)
+        yield Path(copy, name)
+    else:
+        for folder in _folders():
+            yield folder / name
+
+
+def _forbidden(folder: Path) -> bool:
+    try:
+        return folder.is_dir() and not os.access(folder, os.X_OK)
+    except OSError:  # the folder above it is closed already
+        return True
