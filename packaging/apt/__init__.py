@@ -1,0 +1,1 @@
+"""Builds the signed repository from which boxes upgrade themselves."""
