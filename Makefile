@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A second interpreter that the product supports, when the machine has one: the network layer differs between them.
 OTHER := $(shell $(PYTHON) packaging/other_python.py)
-DEBIAN := mosquitto gcc libc6-dev e2fsprogs mount
+DEBIAN := mosquitto gcc libc6-dev e2fsprogs mount systemd lintian zsh fish man-db apt-utils gpg mtools mmdebstrap debian-archive-keyring systemd-container
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test debian lint types tests tests-other soak bugs bench bench-peers fuzz audit lock clean
+.PHONY: help demo test debian lint types tests tests-other deb deb-lint deb-arm64-test apt-repo soak bugs bench bench-peers fuzz audit lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,9 +22,21 @@ debian:
 	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	command -v mkfs.ext4 >/dev/null || [ -x /sbin/mkfs.ext4 ] || missing="$$missing e2fsprogs"; \
 	command -v losetup >/dev/null || [ -x /sbin/losetup ] || missing="$$missing mount"; \
+	command -v systemd-analyze >/dev/null || missing="$$missing systemd"; \
+	command -v mmdebstrap >/dev/null || missing="$$missing mmdebstrap debian-archive-keyring"; \
+	command -v systemd-nspawn >/dev/null || missing="$$missing systemd-container"; \
+	for one in lintian zsh fish man:man-db apt-ftparchive:apt-utils gpg mcopy:mtools; do \
+	  command -v $${one%:*} >/dev/null || missing="$$missing $${one#*:}"; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; \
 	  else echo "The tests need these Debian packages:$$missing. Install them with: sudo apt-get install -y$$missing" >&2; exit 1; fi; fi
+	@command -v promtool >/dev/null || [ -x .promtool/promtool ] || $(MAKE) --no-print-directory .promtool/promtool
+
+# Of the package prometheus only the checker is wanted: no server that starts, and 48 MB instead of a hundred.
+.promtool/promtool:
+	rm -rf .promtool && mkdir .promtool
+	cd .promtool && apt-get -q -o APT::Sandbox::User=root download prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool
+	mv .promtool/usr/bin/promtool .promtool/promtool.new && rm -rf .promtool/usr .promtool/*.deb && mv .promtool/promtool.new $@
 
 $(VENV)/ready: requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, $(PYTHON) is older." >&2; exit 1; }
@@ -54,6 +66,24 @@ else
 	$(MAKE) VENV=.venv-other PYTHON=$(OTHER) .venv-other/ready
 	.venv-other/bin/python -m pytest -n 3 --dist worksteal $(OTHER_TESTS)
 endif
+
+# ARCHES="amd64 arm64" builds some of them, DEB_VERSION=0.0.9~test another version than the code's.
+ARCHES ?=
+deb: $(VENV)/ready  ## build the Debian packages into dist/; only the first time needs the package index
+	PYTHONPATH=packaging $(BIN)/python -B -m deb $(ARCHES) $(if $(DEB_VERSION),--version $(DEB_VERSION)) $(if $(DEB_MAINTAINER),--maintainer '$(DEB_MAINTAINER)')
+
+deb-lint:  ## hold the packages in dist/ against Debian's rules
+	@command -v lintian >/dev/null || { echo "Install the package lintian first." >&2; exit 1; }
+	lintian --allow-root --fail-on error,warning dist/*.deb
+
+# Other words: EMULATED="armhf bookworm", EMULATED="arm64 trixie".
+EMULATED ?= arm64 bookworm
+deb-arm64-test:  ## install and use the arm64 package under emulation; needs root, a Debian mirror, and says what is missing
+	$(PYTHON) -B packaging/emulated.py $(EMULATED)
+
+apt-repo:  ## put the packages in dist/ into the signed repository dist/apt; APT_KEY=FINGERPRINT of your key
+	@[ -n "$(APT_KEY)" ] || { echo "Say who signs: make apt-repo APT_KEY=FINGERPRINT of a key in your keyring." >&2; exit 1; }
+	PYTHONPATH=packaging $(PYTHON) -B -m apt --key $(APT_KEY)
 
 soak: $(VENV)/ready debian  ## every experiment of tests/chaos in its long form, under two hours; ends with one table
 	$(BIN)/python -m pytest tests/chaos --soak --soak-table soak-table.md -n 2 --timeout 7200
@@ -91,4 +121,4 @@ lock:  ## make the lock files anew from pyproject.toml
 	.venv-lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --extra audit pyproject.toml -o requirements-audit.lock
 
 clean:  ## remove what the targets made
-	rm -rf .venv .venv-other .venv-lock .venv-fuzz .venv-audit .fuzz build dist .mypy_cache .ruff_cache .hypothesis
+	rm -rf .roots .venv .venv-other .venv-lock .venv-fuzz .venv-audit .fuzz .deb .promtool build dist .mypy_cache .ruff_cache .hypothesis

@@ -28,6 +28,7 @@ connections = 512
 connections_per_address = 512
 [store]
 path = "{store}"
+ballast_bytes = 0
 max_bytes = "200 GiB"
 min_free_bytes = "1 GiB"
 commit_queue = {commit_queue}

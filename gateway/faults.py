@@ -39,6 +39,8 @@ ACTIONS: dict[str, str] = {
     "totals_differ": "Compare both figures; if it stays, check the clock of the PC and report this with the log.",
     "devices_refused": "Adopt the devices that are yours and ignore the others: `gateway adopt` shows them. See [adoption].",
     "devices_waiting": "Run `gateway adopt`: it lists them, adopts yours, and ignores the others.",
+    "certificate_clock": "Set the clock of this box: give it a time server (NTP), then look again.",
+    "certificate_expires": "Have the certificate that the sentence names renewed before that day; then nothing stops.",
     "clock_missing": "Set site.zone in the configuration to the IANA zone of the site, for example Europe/Lisbon.",
     "clock_not_set": "Set the device's clock, or give it a time server; its menu calls this NTP.",
     "all_devices_silent": "Check the gateway's cable and switch, and that it has the address that the devices were given.",
@@ -47,8 +49,12 @@ ACTIONS: dict[str, str] = {
     "clock_off": "Set the device's clock or give it a time server; the gateway never changes it.",
     "date_impossible": "Set the device's clock or give it a time server. Is its clock right? Then somebody else speaks"
     " in its name: find out who, by the address that `gateway devices` shows.",
+    "config_card_rejected": "Read gateway-problems.txt on the card, correct gateway.toml there, and start the box again.",
+    "config_card_unwritten": "Unlock the card, make room on it, or use another one; passwords may still stand on it.",
     "config_rejected": "Correct the lines that `gateway check` names, then reload; the last good configuration is in use.",
     "config_restart": "Restart the gateway to put these settings into effect.",
+    "listen_differs": "Make both name the same: `systemctl edit gateway.socket` for the port, [listen] in the"
+    " configuration. Until then the one of systemd is in use. Restart gateway.socket after a change of it.",
     "no_sink": "Add a [sinks.NAME] table to the configuration; config.example.toml shows how.",
     "https_broken": "Check the uplink and any proxy on the way; the gateway keeps trying and loses nothing.",
     "https_busy": "The upstream asks for patience; the gateway waits as long as it said.",
@@ -60,12 +66,15 @@ ACTIONS: dict[str, str] = {
     "https_redirect": "Put the address that the upstream redirects to into `endpoint`.",
     "https_refused": "Check that the upstream runs and that no firewall is between.",
     "https_rejects_all": "The upstream refuses every event as malformed: ask its owner what changed.",
+    "https_test_refused": "Ask the upstream's owner to take events of the kind test and to ignore them; real ones may be"
+    " taken all the same: `gateway sinks` tells. See docs/upstream.md.",
     "https_timeout": "Check the uplink; the gateway keeps trying and loses nothing.",
     "https_tls": "Check the upstream's certificate, `ca_file`, and the clock of this box.",
     "https_unexpected": "The upstream answers something that it should not: ask its owner, and check `endpoint`.",
     "https_unreachable": "Check the network cable, the router and the gateway's address.",
     "identity_shared": "Give each device its own serial number, or a DeviceId of its own; together they count as one. Is"
     " one of the two no device of yours? Pin the real one: `gateway devices --pins`.",
+    "monitoring_closed": "Free the port or choose another one in [monitoring]; the gateway tries again by itself.",
     "mqtt_client_id": "The broker refuses this client_id: set another one.",
     "mqtt_client_id_taken": "Another client uses the same client_id: give each its own.",
     "mqtt_login": "Check `username` and `password_file` of this sink, and the broker's password file.",
@@ -80,6 +89,8 @@ ACTIONS: dict[str, str] = {
     "mqtt_unreachable": "Check the network cable, the router and the address of the broker.",
     "mqtt_unwilling": "The broker refuses for now: look at its log, its limits and its disk.",
     "mqtt_version": "Set `version` of this sink to what the broker speaks.",
+    "name_filtered": "Take the name off the list of the filter in the router or name server, or use another name server.",
+    "name_ipv6_only": "Give this box a way to IPv6, or ask the owner of the far end for an IPv4 address of it.",
     "pinned_device_refused": "Has the device a new address? Reserve one for it in the router, or correct `address` in its"
     " section, then reload; it keeps what it has. Did the word in its URL change? Type it again. Else somebody at that"
     " address speaks in its name: find it. See docs/devices.md.",
@@ -97,14 +108,47 @@ ACTIONS: dict[str, str] = {
     "poll_too_large": "Lower the limit of this poll in the configuration; report this if it does not help.",
     "poll_unreachable": "Check the network cable, the router, the address, and that the computer is on.",
     "poll_unreadable": "Look at the answer with `gateway letters list`; check `endpoint`. Nothing is skipped meanwhile.",
+    "address_dhcp": "Reserve this address for the box in the router, or give the box a fixed one: devices are told it once.",
+    "card_worn": "Replace the card soon: copy everything with `gateway backup`, and restore it on a new one.",
+    "config_changed": "Run `gateway check`, then put it into effect: sudo gateway reload",
+    "config_exposed": "Run: sudo chmod o-w /etc/gateway/config.toml",
+    "config_unreadable": "Run: sudo chgrp gateway /etc/gateway/config.toml; sudo chmod 640 /etc/gateway/config.toml",
+    "disk_errors": "Copy everything with `gateway backup`, and replace the card or disk; `dmesg` has the details.",
+    "disk_failing": "Copy everything with `gateway backup` now, and replace the disk.",
+    "disk_inodes": "Remove small files from the disk of store.path: `df -i` shows the disk, old logs are a good start.",
+    "disk_read_only": "Start the box anew once. If it comes back, the card or disk is worn out: replace it.",
+    "disk_unfit": "Set store.path to a folder on a local disk with ext4, and turn off what makes the card read-only.",
+    "gateway_down": "Start it with: sudo systemctl start gateway; why it ended says: journalctl -u gateway -n 50",
+    "gateway_hangs": "Restart it with: sudo systemctl restart gateway; nothing that was answered is lost by this.",
+    "link_down": "Check the cable at both ends, and that the switch or the access point is on.",
+    "memory_short": "Stop what else runs on this box: `top` shows what uses the memory. Does it last, restart the gateway.",
+    "no_address": "Check the cable or the Wi-Fi, and that the router gives addresses; or give the box a fixed one.",
+    "no_device_yet": "Pair one: `gateway pair counter` or `gateway pair terminal` says what to type into it.",
+    "no_route": "Give the box the address of the router as its way out (default gateway).",
+    "port_taken": "Stop that program, or set listen.port to another number and type that into the devices.",
+    "port_unreachable": "Check the firewall of this box and listen.host; restart the gateway if both are right.",
+    "reboot_needed": "Restart the box when it suits: sudo reboot. Devices keep meanwhile what they can.",
+    "restart_needed": "Run: sudo systemctl restart gateway; no request is lost by this.",
+    "runs_as_root": "Start it by its unit, which runs it as the user gateway: sudo systemctl start gateway",
+    "secret_exposed": "Run: sudo chmod go= /etc/gateway/credentials/*; who else has an account here may know them by now.",
+    "sink_behind": "Wait, if it was away until now: the rest follows. Else look at `gateway sinks`, and at its rate_per_s.",
+    "store_damaged": "Restart the gateway: sudo systemctl restart gateway; the start rescues what can be read.",
+    "store_exposed": "Run: sudo chmod o= /var/lib/gateway",
+    "store_owner": "Run: sudo chown -R gateway:gateway /var/lib/gateway; then start the gateway by its unit only.",
+    "too_hot": "Give the box air: no closed cabinet, no sun, a heat sink. Is there a fan, does it turn?",
+    "under_voltage": "Use the power supply made for this box and a short cable, and take away what hangs on its USB ports.",
     "records_unreadable": "Look at them with `gateway letters list`; the reason says what could not be read.",
+    "resolver_missing": "Give this box a name server: by DHCP from the router, or in its network settings.",
+    "resolver_silent": "Check the name server's address in the network settings, the router, and the cable to it.",
     "sink_rejects": "Look at the events with `gateway letters list`; retry or drop them.",
     "sink_stalled": "Nothing is lost. Check the far end; if it is well, restart the gateway and report this with the log.",
     "sink_unavailable": "Nothing is lost; the gateway keeps trying. Check the far end if this lasts.",
     "pictures_given_up": "Free space on the disk of store.path, or set pictures.keep to false; no event is lost by this.",
+    "ballast_missing": "Free space on the disk of store.path, or set store.ballast_bytes to a size that fits, or to 0.",
     "disk_full": "Free space on the disk of store.path, or lower store.min_free_bytes if the disk is small.",
     "store_failed": f"{DISK_ADVICE} Devices are told to keep what they send until it works again.",
     "store_full": "Bring the sink that is behind back, free disk space, or raise store.max_bytes.",
+    "store_restored": "Compare the totals of that day with another source. Remove the replaced store when nobody needs it.",
     "store_salvaged": "The damaged file is kept beside the store; copy it away for analysis, then remove it.",
     "task_restarted": "Report this with the log; the gateway restarted the part and goes on.",
     "terminal_points_elsewhere": "Pair it again with `gateway pair terminal`, or set reapply in its section of [terminals].",
@@ -122,7 +166,7 @@ ACTIONS: dict[str, str] = {
 
 
 # What is told first: where events are kept, then where they go; what a clock shows waits best.
-_WEIGHT = (("store_", "disk_"), ("no_sink", "sink_", "mqtt_", "https_"))
+_WEIGHT = (("store_", "disk_", "port_"), ("no_sink", "sink_", "mqtt_", "https_"))
 _LIGHT = ("clock_", "zone_disagrees")
 
 

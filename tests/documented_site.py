@@ -49,6 +49,7 @@ host = "127.0.0.1"
 port = {port}
 [store]
 path = "{folder}/store"
+ballast_bytes = 0
 [runtime]
 socket = "{folder}/control.sock"
 [sinks.single]

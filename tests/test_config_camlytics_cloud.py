@@ -61,7 +61,7 @@ def test_keys_are_in_no_text_of_the_configuration(keys):
         ('endpoint = "http://cloud"', "in the clear"),
         ('endpoint = "https://cloud/service/api/v1"', "adds the path of each method itself"),
         ('endpoint = "https://me:pw@cloud"', "no password"),
-        ('key_file = "nothing"', "no credential of this name"),
+        ('key_file = "nothing"', "no secret of this name"),
         ("locations = [-1]", "out of range"),
         ("locations = 5", "write locations = [5]"),
         ('triggers = [{trigger = "Enter"}]', "neither direction nor zone"),

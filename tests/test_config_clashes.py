@@ -52,6 +52,11 @@ def found(text: str) -> list[tuple[str, str]]:
         ("[devices.a]\nid = 't'\n[devices.b]\nid = 't'\n", "devices.b.id", "is the id of [devices.a] too"),
         ("[devices.a]\nname = 't'\n", "devices.a", "says nothing about how to know the device"),
         (
+            "[monitoring]\nenabled = true\nport = 8088\n",
+            "monitoring.port",
+            "is the port of [listen] too, and only one of them can have it",
+        ),
+        (
             "[sources.people_counter]\npath = '/a'\n[sources.face_terminal]\npath = '/a'\n",
             "sources.face_terminal.path",
             "is the path of [sources.people_counter] too",
@@ -159,3 +164,10 @@ def test_a_password_without_user_needs_version_5(tmp_path):
     )
     assert loads(sink("a", "mqtt", "mqtt://h", option))
     assert loads(sink("a", "mqtt", "mqtt://h", option, "version = 3", "username = 'u'"))
+
+
+@pytest.mark.parametrize("port", ["8089", "0", "9188"])
+def test_a_monitoring_port_of_its_own_is_no_clash(port):
+    """Another port, any free one, or the callbacks' while those are off, is all right; off, no port is a clash."""
+    loads(f"[monitoring]\nenabled = true\nport = {port}\n", "f")
+    loads("[monitoring]\nport = 8088\n", "f")

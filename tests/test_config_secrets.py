@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import trustme
 
-from gateway.config import InvalidConfigError, loads
+from gateway.config import InvalidConfigError, answering, load, loads
 
 SECRET = "hunter2-Tr0ub4dor"
 SIGNING = "whsec_" + base64.b64encode(bytes(range(24))).decode()
@@ -104,18 +104,72 @@ def test_a_bare_name_is_a_systemd_credential(file, monkeypatch):
     """A name without a folder is looked up where systemd puts credentials, and nowhere else."""
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(file.parent))
     assert SECRET == mqtt('password_file = "secret"').password_file.reveal()
-    assert "no credential of this name" in refusal(mqtt, 'password_file = "other"').problem
+    assert "no secret of this name" in refusal(mqtt, 'password_file = "other"').problem
     for name in ("../secret", "./secret", "..", ""):
         assert (
             "neither an absolute path nor a bare name" in refusal(mqtt, f'password_file = "{name}"').problem
         )
 
 
-def test_without_credentials_the_mistake_says_so():
-    """A bare name outside of systemd names the variable that is not set, and both ways out."""
+def test_a_secret_that_is_missing_says_where_it_belongs():
+    """Outside of the unit the mistake names the folder that was looked into, and the command that puts it there."""
     mistake = refusal(mqtt, f'password_file = "{SECRET}"')
-    assert "$CREDENTIALS_DIRECTORY (which is not set here)" in mistake.problem
-    assert "LoadCredential=" in mistake.suggestion
+    assert "no secret of this name in /etc/gateway/credentials" in mistake.problem
+    assert "install -D -m 600 /dev/stdin /etc/gateway/credentials/NAME" in mistake.suggestion
+
+
+def test_a_secret_that_systemd_did_not_hand_over_says_what_to_do(tmp_path, monkeypatch):
+    """Inside of the unit it names both folders, and that the copies are made at the start."""
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    mistake = refusal(mqtt, f'password_file = "{SECRET}"')
+    assert str(tmp_path) in mistake.problem and "/etc/gateway/credentials" in mistake.problem
+    assert "systemctl restart gateway" in mistake.suggestion
+
+
+def test_the_name_that_systemd_gives_comes_first(tmp_path, monkeypatch):
+    """A folder that is loaded as `gateway` gives files called gateway_NAME; one of the bare name is second."""
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    for name, text in (("mqtt-password", "by a line of its own"), ("gateway_mqtt-password", SECRET)):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o440)
+    assert SECRET == mqtt('password_file = "mqtt-password"').password_file.reveal()
+    # The folder of the unit is closed to the daemon, so its copy is read for the whole path as well.
+    assert SECRET == mqtt('password_file = "/etc/gateway/credentials/mqtt-password"').password_file.reveal()
+    (tmp_path / "gateway_mqtt-password").unlink()
+    assert "by a line of its own" == mqtt('password_file = "mqtt-password"').password_file.reveal()
+
+
+def test_outside_of_the_unit_secrets_lie_beside_the_configuration(tmp_path):
+    """What root runs finds a bare name in `credentials` beside the file; a copy of the file looks there as well."""
+    config, copy = tmp_path / "etc" / "config.toml", tmp_path / "state" / "last-good.toml"
+    kept = config.parent / "credentials" / "mqtt-password"
+    for path in (kept, copy):
+        path.parent.mkdir(parents=True)
+    kept.write_text(SECRET)
+    kept.chmod(0o600)
+    text = (
+        '[sinks.x]\ntype = "mqtt"\nendpoint = "mqtts://h"\nusername = "u"\npassword_file = "mqtt-password"\n'
+    )
+    config.write_text(text)
+    copy.write_text(text)
+    assert kept == load(config).sinks["x"].password_file.path
+    assert kept == load(copy, stands_for=config).sinks["x"].password_file.path
+    with pytest.raises(InvalidConfigError, match="no secret of this name") as caught:
+        load(copy)
+    assert str(copy.parent / "credentials") in str(caught.value)
+
+
+def test_the_socket_is_found_whatever_is_wrong_with_the_file(tmp_path, monkeypatch):
+    """A command that only needs the socket finds it in a file with mistakes, and without the secrets."""
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f'[runtime]\nsocket = "{tmp_path}/control.sock"\nlog_level = 7\n[sinks.x]\npassword_file = "gone"\n'
+    )
+    assert tmp_path / "control.sock" == answering(config)
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    config.write_text("[[[")
+    assert tmp_path / "gateway.sock" == answering(config) == answering(None)
 
 
 def test_a_secret_shows_in_no_representation(file):

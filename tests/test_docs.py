@@ -30,7 +30,11 @@ from gateway.sources.face_terminal.alarms import DESCRIPTION
 from gateway.sources.face_terminal.records import PERSONAL
 
 SOURCE = {path: path.read_text("utf-8") for path in (ROOT / "gateway").rglob("*.py")}
-FILES = {"gateway.db", "gateway.lock", "gateway.sock"}  # they look like options of the section "gateway"
+# They look like options of the section "gateway".
+FILES = {
+    *("gateway.ballast", "gateway.db", "gateway.lock"),
+    *("gateway.sock", "gateway.socket", "gateway.service"),
+}
 
 
 # Commands, options, links
@@ -150,6 +154,8 @@ def fault_codes() -> dict[str, bool]:
     for path, text in SOURCE.items():
         for code in re.findall(r'(?:\.report\(\s*|\bfault(?:: str)? ?= ?)"([a-z0-9_]+)"', text):
             found.setdefault(code, False)
+        for code in re.findall(r'\bwrong\(\s*[\w.]+,\s*"([a-z0-9_]+)"', text):
+            found.setdefault(code, False)
         for code in re.findall(r'\bNotice\(\s*"([a-z_]+)"', text):
             found[code] = True
         if "sinks" in path.parts:
@@ -168,7 +174,15 @@ def test_every_fault_has_an_action_and_a_place() -> None:
     assert set() == without - ACTIONS.keys()
     sinks = ("Sinks of the type mqtt", "Sinks of the type https", "Sinks of every type")
     lines: dict[str, str] = {}
-    for heading in ("Devices", "Store", *sinks, "Systems that are asked", "The gateway itself"):
+    for heading in (
+        "Devices",
+        "Store",
+        *sinks,
+        "The way to far ends",
+        "Systems that are asked",
+        "The gateway itself",
+        "The box",
+    ):
         lines |= rows("operate.md", heading)
     assert raised.keys() | ACTIONS.keys() == lines.keys()
     assert all(len(line.split(" | ")) == 3 and line.split(" | ")[2].strip(" |") for line in lines.values())

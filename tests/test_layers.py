@@ -57,20 +57,18 @@ TABLE: dict[str, set[str]] = {
     # the one thing that is written to a device, by a command and by the daemon on its timer
     "provisioning": {"errors", "wary"},
     "liveness": {"outbox", "event", "errors", "faults", "clock"},
+    # what takes a configuration over from the card, before the daemon starts
+    "firstboot": {"clock", "errors", "config"},
     "control": {"outbox", "projection", "errors", "clock"},
+    # what another box needs to go on where this one stopped
+    "backup": {"outbox", "config", "errors", "clock"},
+    "monitoring": set(),
+    # the options of a sink, from its section
+    "outlets": {"config", "event", "sinks.*"},
     # what looks at the box and the far ends: the command and the daemon ask the same checks
     "doctor": {
-        "faults",
-        "config",
-        "errors",
-        "event",
-        "clock",
-        "systemd",
-        "outbox",
-        "control",
-        "sink",
-        "sinks.*",
-        "redact",
+        *("clock", "config", "control", "errors", "event", "faults", "logs", "masking", "outbox", "outlets"),
+        *("poller", "sinks.*", "source", "sources.*"),
     },
     # what acts like a site, and knows nothing of the gateway behind its wire
     "simulate": {"event", "errors"},
@@ -105,10 +103,12 @@ TABLE: dict[str, set[str]] = {
             "receiver",
             "callbacks",
         ),
-        *("forwarder", "poller", "liveness", "provisioning", "control", "doctor"),
+        *("forwarder", "poller", "liveness", "provisioning", "control", "monitoring", "doctor", "outlets"),
+        "firstboot",
     },
     "commands": {
         *("config", "daemon", "control", "outbox", "simulate", "errors", "provisioning", "doctor"),
+        *("firstboot", "backup", "faults"),
     },
     "__main__": {"commands"},
 }
@@ -127,7 +127,7 @@ HOMES: dict[str, set[str]] = {
     "pydantic": {"config"},
     "pydantic_core": {"config"},
     "sqlite_utils": {"outbox"},
-    "starlette": {"control"},
+    "starlette": {"control", "monitoring"},
     "structlog": set(TABLE),  # to get a logger; see `structlog_misused`
     "trustme": {"simulate"},
 }

@@ -8,9 +8,12 @@ import click
 from gateway import __version__
 
 _COMMANDS = {
+    "provision": "provisioning",
     "run": "running",
     "check": "checking",
+    "reload": "reloading",
     "status": "looking",
+    "doctor": "doctoring",
     "devices": "looking",
     "adopt": "adopting",
     "capture": "capturing",
@@ -22,6 +25,8 @@ _COMMANDS = {
     "letters": "letters",
     "replay": "replaying",
     "erase": "erasing",
+    "backup": "backing_up",
+    "restore": "restoring",
     "demo": "demonstrating",
     "simulate": "simulating",
     "version": "checking",

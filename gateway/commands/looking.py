@@ -25,6 +25,7 @@ from gateway.config import Config
 from gateway.control import views
 from gateway.control.client import Client, DaemonDown
 from gateway.errors import GatewayError
+from gateway.faults import weight
 from gateway.outbox import damage, opening, site_zone
 from gateway.outbox.reading import looking
 
@@ -37,6 +38,8 @@ _CLOCKS = {
 }
 
 _UNKNOWN = "unknown"
+_LOOK_S = 5.0
+_BEING_DOWN = frozenset({"gateway_down", "gateway_hangs"})  # that it does not answer was told already
 
 _SINK_COLUMNS = {
     "name": "SINK",
@@ -73,7 +76,7 @@ def status(path: Path | None, *, as_json: bool) -> None:
     try:
         told = Client(config.socket).get("/status")
     except DaemonDown as down:
-        _status_when_down(config.store.path, _why_down(config.store.path, str(down)), as_json=as_json)
+        _status_when_down(path, config.store.path, _why_down(config.store.path, str(down)), as_json=as_json)
     except GatewayError as error:
         give_up(str(error))
     else:
@@ -98,36 +101,58 @@ def _why_down(store: Path, sentence: str) -> str:
     return told
 
 
-def _status_when_down(store: Path, sentence: str, *, as_json: bool) -> None:
+def _status_when_down(path: Path | None, store: Path, sentence: str, *, as_json: bool) -> None:
+    told: Row = {"state": "down", "sentence": sentence, "faults": _why(path)}
     try:
         with looking(store) as conn:
-            told: Row = {
-                "state": "down",
-                "sinks": views.sink_accounts(conn),
-                "store": views.store_facts(conn),
-            }
+            told |= {"sinks": views.sink_accounts(conn), "store": views.store_facts(conn)}
     except GatewayError as error:
-        give_up(f"{sentence}\n{error}")
+        told["no_store"] = str(error)
     if as_json:
         show(told)
-    else:
-        click.echo(f"{sentence}\n\nWhat it left on disk:")
+        sys.exit(CANNOT_TELL)
+    click.echo(sentence)
+    _print_faults(cast("list[Row]", told["faults"]))
+    if "sinks" in told:
+        click.echo("\nWhat it left on disk:")
         table(cast("list[Row]", told["sinks"]), _SINK_COLUMNS)
+    else:
+        click.echo(told["no_store"])
     sys.exit(CANNOT_TELL)
 
 
-def _print_status(told: Row, faults: list[Row]) -> None:
+def _why(path: Path | None) -> list[Row]:
+    """Look at the box itself: what is wrong with it is most likely what keeps the gateway from running."""
+    # Only then: these look at much, and cost their time.
+    from gateway.doctor.checks import BOX_CHECKS  # noqa: PLC0415
+    from gateway.doctor.examining import examine  # noqa: PLC0415
+    from gateway.doctor.preparing import prepare  # noqa: PLC0415
+
+    found = [one for one in examine(BOX_CHECKS, prepare(path).box, _LOOK_S) if one.code and not one.advice]
+    found = [one for one in found if one.code not in _BEING_DOWN]
+    return [
+        {"code": one.code, "subject": one.subject, "sentence": one.sentence, "action": one.action}
+        for one in sorted(found, key=lambda one: weight(one.code))
+    ]
+
+
+def _print_faults(faults: list[Row]) -> None:
     for fault in faults:
         for mark, line in zip(chain("!", repeat(" ")), str(fault["sentence"]).splitlines(), strict=False):
             click.echo(f"{mark} {plain(line)}")
         click.echo(f"    do: {plain(fault['action'])}   [{fault['code']}]")
+
+
+def _print_status(told: Row, faults: list[Row]) -> None:
+    _print_faults(faults)
     if not faults:
         click.echo("All well.")
     since = cast("dict[str, Any]", told["since_start"])
     store = cast("dict[str, Any]", told["store"])
     last = since["last_post_s"]
     click.echo(
-        f"\n{told['gateway']} {told['version']}, up {told['uptime_s']} s, listening on {told['listen']}\n"
+        f"\n{told['gateway']} {told['version']}, up {told['uptime_s']} s, listening on {told['listen']}"
+        f"{' (socket of systemd)' if told.get('listen_of_systemd') else ''}\n"
         f"received {told['received']} events; since the start {since['posts']} pushes, {since['duplicates']} repeated, "
         f"{since['letters']} unreadable, {since['refused']} refused; last push "
         f"{'never' if last is None else f'{last} s ago'}\n"

@@ -5,7 +5,7 @@ Nothing outside this package knows that pydantic is behind it. Loading reads fil
 
 import gateway.config.no_plugins  # noqa: F401 - before pydantic is imported
 from gateway.config import last_good
-from gateway.config.loading import load, loads
+from gateway.config.loading import answering, load, loads
 from gateway.config.mistakes import InvalidConfigError, Mistake, render_mistakes, to_json
 from gateway.config.model import Config
 from gateway.config.secrets import PlainFile, SecretFile
@@ -40,6 +40,7 @@ __all__ = [
     "SourceSection",
     "SourcesSection",
     "StoreSection",
+    "answering",
     "last_good",
     "load",
     "loads",

@@ -53,7 +53,7 @@ _ALSO_CALLED = {
     **dict.fromkeys(("log", "logging"), "runtime"),
     **dict.fromkeys(("http", "receiver"), "listen"),
 }
-_IN_A_FILE = {
+IN_A_FILE = {
     **dict.fromkeys(("password", "passwd", "pass", "pwd"), "password_file"),
     **dict.fromkeys(("secret", "secrets", "signing_secret", "webhook_secret", "secret_key"), "secret_file"),
     **dict.fromkeys(
@@ -155,7 +155,7 @@ def _unknown(place: Place, raw: Mapping[str, Any]) -> tuple[str, str | None, str
             return problem, allowed, f"it is an option: put it under [{home}]"
     else:
         problem = f"there is no such option in [{dotted(place[:-1])}]"
-    in_file = _IN_A_FILE.get(name.lower())
+    in_file = IN_A_FILE.get(name.lower())
     if in_file in options:
         advice = f'put it in a file: {in_file} = "/etc/gateway/credentials/{name.lower()}", and run chmod 600 on it'
         return "a secret does not belong in this file", None, advice

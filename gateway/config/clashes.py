@@ -69,6 +69,24 @@ def _callbacks(config: Config) -> Iterator[Clash]:
         )
 
 
+def _monitoring(config: Config) -> Iterator[Clash]:
+    section = config.monitoring
+    if not section.enabled or not section.port:
+        return
+    others = [("listen", config.listen.host, config.listen.port)]
+    if config.callbacks.enabled:
+        others.append(("callbacks", config.callbacks.host, config.callbacks.port))
+    everywhere = {"0.0.0.0", "::"}
+    for name, host, port in others:
+        same_host = section.host == host or not everywhere.isdisjoint({section.host, host})
+        if section.port == port and same_host:
+            yield Clash(
+                (("monitoring", "port"), (name, "port"), ("monitoring", "host"), (name, "host")),
+                f"is the port of [{name}] too, and only one of them can have it",
+                "give monitoring a port of its own, such as 9188",
+            )
+
+
 def _sources(config: Config) -> Iterator[Clash]:
     paths: dict[Place, object] = {
         ("sources", name, "path"): source.path for name, source in config.sources.by_name().items()
@@ -289,6 +307,7 @@ _RULES: tuple[Callable[[Config], Iterator[Clash]], ...] = (
     _limits,
     _socket_path,
     _callbacks,
+    _monitoring,
     _sources,
     _devices,
     pin_clashes.pins,

@@ -19,27 +19,28 @@ def remember(path: Path | None) -> None:
     """Keep a copy of the file that was just loaded; a disk that refuses costs the copy and nothing else."""
     if path is None or "STATE_DIRECTORY" not in os.environ:
         return  # run by hand: whoever types the command reads the mistakes
-    place = _place(path)
+    kept = place(path)
     with contextlib.suppress(OSError):
         text = path.read_bytes()
-        if place.exists() and place.read_bytes() == text:
+        if kept.exists() and kept.read_bytes() == text:
             return
-        place.parent.mkdir(parents=True, exist_ok=True)
-        fresh = place.with_suffix(".new")
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        fresh = kept.with_suffix(".new")
         fresh.touch(mode=0o600)
         fresh.chmod(0o600)  # before anything is in it: path tokens are
         fresh.write_bytes(text)
-        fresh.replace(place)
+        fresh.replace(kept)
 
 
 def recall(path: Path | None) -> Config | None:
     """Load the last good configuration of a file; None when there is none or it is no longer good either."""
     try:
-        return None if path is None else load(_place(path))
+        return None if path is None else load(place(path), stands_for=path)
     except ConfigError:
         return None
 
 
-def _place(path: Path) -> Path:
+def place(path: Path) -> Path:
+    """Say where the copy of a file lies."""
     mark = hashlib.blake2b(str(path.resolve()).encode(), digest_size=4).hexdigest()
     return StoreSection().path / f"last-good-{mark}.toml"

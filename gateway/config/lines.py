@@ -6,6 +6,7 @@ It only ever sees text that tomllib has accepted, so it follows the grammar and 
 import re
 import tomllib
 from bisect import bisect_right
+from dataclasses import dataclass
 
 Place = tuple[str | int, ...]  # ("sinks", "broker", "endpoint"), ("listen", "allow", 2)
 
@@ -20,11 +21,27 @@ _STRING = re.compile(
 _SCALAR = re.compile(r"[^,\]}#\n]*")
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a value stands in the text, and the last word of its key; an element of a list has no key."""
+
+    start: int
+    end: int
+    key: tuple[int, int] | None = None
+
+
 def line_numbers(text: str) -> dict[Place, int]:
     """Map each key, table and list element to its line, counted from 1."""
     scanner = _Scanner(text)
     scanner.scan()
     return scanner.lines
+
+
+def spans(text: str) -> dict[Place, Span]:
+    """Map each value to where it stands, so that it can be replaced and all else stays."""
+    scanner = _Scanner(text)
+    scanner.scan()
+    return scanner.spans
 
 
 def line_of(lines: dict[Place, int], place: Place) -> int | None:
@@ -38,6 +55,8 @@ def line_of(lines: dict[Place, int], place: Place) -> int | None:
 class _Scanner:
     def __init__(self, text: str) -> None:
         self.lines: dict[Place, int] = {}
+        self.spans: dict[Place, Span] = {}
+        self._key = (0, 0)  # of the last word that was read
         self._text = text
         self._at = 0
         self._breaks = [match.start() for match in re.finditer("\n", text)]
@@ -86,9 +105,12 @@ class _Scanner:
     def _pair(self, around: Place) -> None:
         line = self._line()
         place = self._note(around, self._keys(), line)
+        key = self._key
         self._at += 1
         self._next()
+        start = self._at
         self._value(place)
+        self.spans[place] = Span(start, self._at, key)
 
     def _keys(self) -> list[str]:
         keys: list[str] = []
@@ -96,6 +118,7 @@ class _Scanner:
             quoted = self._next() in ('"', "'")
             match = (_STRING if quoted else _BARE_KEY).match(self._text, self._at)
             word = match.group() if match else ""
+            self._key = (self._at, self._at + len(word))
             self._at += len(word)
             keys.append(str(tomllib.loads(f"k={word}")["k"]) if quoted else word)
             if self._next() != ".":
@@ -123,7 +146,9 @@ class _Scanner:
         while self._next() not in ("]", ""):
             element = (*place, index)
             self.lines[element] = self._line()
+            start = self._at
             self._value(element)
+            self.spans[element] = Span(start, self._at)
             if self._next() == ",":
                 self._at += 1
             index += 1

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gateway.config import credentials
 from gateway.config.advice import dotted, explain, place_of
 from gateway.config.clashes import clashes
 from gateway.config.lines import Place, line_numbers, line_of
@@ -25,11 +26,28 @@ _STAND_INS = {"mqtt": "mqtts://stand-in.invalid", "https": "https://stand-in.inv
 _SCHEMES = {"mqtt": "mqtt", "mqtts": "mqtt", "tcp": "mqtt", "ssl": "mqtt", "https": "https", "http": "https"}
 
 
-def load(path: Path | None) -> Config:
-    """Load a file, or the defaults when there is none; raise `InvalidConfigError` with every mistake."""
+def load(path: Path | None, *, stands_for: Path | None = None) -> Config:
+    """Load a file, or the defaults when there is none; raise `InvalidConfigError` with every mistake.
+
+    Its secrets are looked for beside it, or beside the file that it is a copy of.
+    """
     if path is None:
         return loads("")
-    return loads(read_text(path), str(path))
+    with credentials.beside(stands_for or path):
+        return loads(read_text(path), str(path))
+
+
+def answering(path: Path | None) -> Path:
+    """Give the socket on which the daemon of this file answers, whatever else is wrong with the file."""
+    try:
+        raw = {} if path is None else parse(read_text(path), str(path))
+        needed = {"runtime": "socket", "store": "path"}  # all that decides where it is
+        tables = {name: raw[name] for name in needed if isinstance(raw.get(name), dict)}
+        return Config.model_validate(
+            {name: {key: table[key]} for name, table in tables.items() if (key := needed[name]) in table}
+        ).socket
+    except (InvalidConfigError, ValidationError):
+        return Config().socket
 
 
 def loads(text: str, file: str | None = None) -> Config:

@@ -15,6 +15,7 @@ from gateway.config.camlytics_sections import CamlyticsSection
 from gateway.config.clock_sections import ClockSection
 from gateway.config.fields import Slug
 from gateway.config.liveness_sections import LivenessSection
+from gateway.config.monitoring_sections import MonitoringSection
 from gateway.config.picture_sections import PicturesSection
 from gateway.config.sections import (
     SYSTEM_RUNTIME,
@@ -47,6 +48,7 @@ class Config(Section):
     adoption: AdoptionSection = Field(default_factory=AdoptionSection)
     pictures: PicturesSection = Field(default_factory=PicturesSection)
     callbacks: CallbacksSection = Field(default_factory=CallbacksSection)
+    monitoring: MonitoringSection = Field(default_factory=MonitoringSection)
     sources: SourcesSection = Field(default_factory=SourcesSection)
     camlytics: Mapping[Slug, CamlyticsSection] = Field(default_factory=dict)
     camlytics_cloud: Mapping[Slug, CamlyticsCloudSection] = Field(default_factory=dict)

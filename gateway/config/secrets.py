@@ -7,7 +7,6 @@ name of its file. A file that others can read or replace is refused, because it 
 import base64
 import binascii
 import hashlib
-import os
 import re
 import shlex
 import stat
@@ -17,15 +16,13 @@ from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator
 
+from gateway.config import credentials
 from gateway.config.files import NotAFileError, read_file
 from gateway.config.wording import shown_path, wrong
 
-# Where a bare name is looked up. The second and third let `gateway check` find, from a root shell, what
-# systemd hands to the daemon: its running copy, and the place that the unit loads it from.
-_PLACES = ("/run/credentials/gateway.service", "/etc/gateway/credentials")
 _LONGEST = 1_048_576  # a whole bundle of authorities fits
 _PATH_WORD = re.compile(r"[A-Za-z0-9_-]{12,64}")
-_PLACE = 'an absolute path, or the bare name of a systemd credential such as "mqtt-password"'
+_PLACE = f'the bare name of a file in {credentials.CREDENTIALS}, such as "mqtt-password", or an absolute path'
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +56,18 @@ def _locate(name: Any) -> Path:
             suggestion="write it to a file that only the gateway can read, and put the file's path here",
         )
     if name.startswith("/") and "\0" not in name:
-        return Path(name)
+        return credentials.moved(Path(name))
     # Not quoted from here on: who writes a password where its file's name belongs must not see it in a log.
     if not name or "/" in name or "\0" in name or name in {".", ".."}:
         raise wrong("this is neither an absolute path nor a bare name", allowed=_PLACE)
-    given = os.environ.get("CREDENTIALS_DIRECTORY")
-    for place in (given,) if given else _PLACES:
-        if os.path.lexists(Path(place, name)):
-            return Path(place, name)
-    where = given or "$CREDENTIALS_DIRECTORY (which is not set here)"
-    raise wrong(
-        f"there is no credential of this name in {where}",
-        allowed=_PLACE,
-        suggestion="add LoadCredential=NAME:/path/to/file to the unit, or write the absolute path here",
-    )
+    found = credentials.find(name)
+    if found is None:
+        raise wrong(
+            f"there is no secret of this name in {credentials.searched()}",
+            allowed=_PLACE,
+            suggestion=credentials.cure(),
+        )
+    return found
 
 
 def _read(path: Path, *, secret: bool) -> bytes:

@@ -10,7 +10,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from gateway.config.addresses import CheckedNetwork, DeviceNetwork, ListenHost, Network, PathToken, UrlPath
 from gateway.config.fields import (
@@ -26,11 +26,13 @@ from gateway.config.fields import (
     slugged,
 )
 from gateway.config.secrets import PathWord
+from gateway.config.wording import wrong
 
 KIB = 2**10
 MIB = 2**20
 GIB = 2**30
 DAY_S = 86_400
+LEAST_BALLAST = 4 * MIB  # as much as is gathered in the write-ahead log before it is folded back
 _LOCAL = (
     *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16"),
     *("fc00::/7", "fe80::/10", "::1/128"),
@@ -43,6 +45,12 @@ class Section(BaseModel):
     """What all sections are: no unknown options, no conversion between types, no change after loading."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+def _ballast(value: int) -> int:
+    if 0 < value < LEAST_BALLAST:
+        raise wrong("is too little to note anything with", allowed="0 for none, or at least 4 MiB")
+    return value
 
 
 def _host_id() -> str:
@@ -91,6 +99,7 @@ class StoreSection(Section):
     keep_days: int = Field(default=30, ge=1, le=3650)
     max_bytes: Size = Field(default=2 * GIB, ge=16 * MIB)
     min_free_bytes: Size = Field(default=200 * MIB, ge=0)
+    ballast_bytes: Annotated[Size, AfterValidator(_ballast)] = Field(default=32 * MIB, ge=0, le=GIB)
     when_full: Literal["refuse", "drop_oldest"] = "refuse"
     letters_max: int = Field(default=1000, ge=1, le=1_000_000)
     letters_per_sender: int = Field(default=100, ge=1, le=1_000_000)

@@ -52,6 +52,7 @@ _STATUS = _object(
     | {"sinks": _list(name=_SAID), "captures": {"type": "array"}, "visitors": {"type": "array"}}
 )
 _REPLAY = _object({"sink": _TEXT, "first": _NUMBER, "last": _NUMBER})
+_RELOADED = _object({"config_hash": _SAID, "restart": {"type": "array", "items": _SAID}})
 _ERASE = _object({}, {"person": _TEXT, "pseudonym": _TEXT, "device": _TEXT, "sure": {"type": "boolean"}})
 _ERASED = _object(
     {
@@ -125,6 +126,7 @@ def description() -> dict[str, object]:
         "/letters/{number}/drop": _post(None, _SAID, 404, 409, path=("number", _NUMBER)),
         "/sinks/{name}/try": _post(None, _SAID, 404, path=("name", {**_TEXT, "minLength": 1})),
         "/replay": _post(_REPLAY, _SAID, 400, 409),
+        "/reload": _post(None, _RELOADED, 409),
         "/erase": _post(_ERASE, _ERASED, 400, 409),
         "/adopt": _post(_ADOPT, _SAID, 400, 409),
         "/occupancy": _post(_OCCUPANCY, _SAID, 400, 409),

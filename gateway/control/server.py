@@ -41,6 +41,7 @@ class Daemon(Protocol):
     async def replay(self, sink: str, first: int, last: int) -> str: ...
     def try_sink(self, sink: str) -> str: ...
     async def erase(self, stated: Mapping[str, object]) -> dict[str, object]: ...
+    async def reload(self) -> dict[str, object]: ...
     async def adopt(self, wish: Mapping[str, object]) -> str: ...
     async def set_occupancy(self, wish: Mapping[str, object]) -> str: ...
     async def capture(self, wish: Mapping[str, object]) -> dict[str, object]: ...
@@ -71,6 +72,9 @@ def application(daemon: Daemon) -> Starlette:
         except GatewayError as error:
             return _problem(404, str(error))
 
+    async def reload(_request: Request) -> Response:
+        return await _told(daemon.reload())
+
     async def tail(_request: Request) -> Response:
         return StreamingResponse(_tail(daemon), media_type="application/x-ndjson")
 
@@ -81,6 +85,7 @@ def application(daemon: Daemon) -> Starlette:
             Route("/read/{name}", read),
             Route("/letters/{number}/{verb}", partial(_letter, daemon), methods=["POST"]),
             Route("/replay", replay, methods=["POST"]),
+            Route("/reload", reload, methods=["POST"]),
             Route("/erase", partial(_erase, daemon), methods=["POST"]),
             Route("/adopt", partial(_wished, daemon.adopt), methods=["POST"]),
             Route("/occupancy", partial(_wished, daemon.set_occupancy), methods=["POST"]),

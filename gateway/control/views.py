@@ -147,6 +147,11 @@ def entry_rows(entries: Sequence[Entry]) -> list[dict[str, object]]:
     ]
 
 
+def letter_counts(conn: sqlite3.Connection) -> Mapping[str, int]:
+    """Count letters by stage."""
+    return letters.counts(conn)
+
+
 def store_facts(conn: sqlite3.Connection) -> dict[str, object]:
     """Give the store's own figures."""
     return {

@@ -9,6 +9,7 @@ import structlog
 from anyio import to_thread
 
 from gateway.control import waiting
+from gateway.doctor.devices import waiting as waiting_told
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.faults import Faults
 from gateway.intake import Intake
@@ -163,13 +164,7 @@ def tell_waiting(outbox: Outbox, faults: Faults) -> None:
     if not lobby.devices:
         faults.clear("devices_waiting")
         return
-    more = f" and {lobby.devices - len(lobby.some)} more" if lobby.devices > len(lobby.some) else ""
-    one = lobby.devices == 1
-    sentence = (
-        f"{_number(lobby.devices, 'device')} {'waits' if one else 'wait'} to be adopted: {', '.join(lobby.some)}{more}."
-        f" What {'it pushes' if one else 'they push'} is held, neither counted nor forwarded."
-    )
-    faults.report("devices_waiting", "", sentence, again=False)
+    faults.report("devices_waiting", "", waiting_told(lobby.devices, lobby.some).sentence, again=False)
 
 
 def _address(name: str) -> str | None:

@@ -55,7 +55,7 @@ class CallbackPort:
         self._listener: Listener | None = None
         self._address: tuple[str, int] | None = None
         self._opening = anyio.CancelScope()
-        self._refusals: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
 
     async def put(self, tasks: TaskGroup, config: Config, grace_s: float) -> None:
         """Be as the configuration says. A new header or secret is taken over without closing anything."""
@@ -76,6 +76,11 @@ class CallbackPort:
         if self._given is not None:
             self._given.close()
 
+    @property
+    def is_open(self) -> bool:
+        """It can be reached now."""
+        return self._listener is not None
+
     def facts(self) -> dict[str, object] | None:
         """Say how the port is; None when it is not wanted."""
         if self._section is None or not self._section.enabled:
@@ -91,7 +96,7 @@ class CallbackPort:
             "refused": counters.refused,
             "unauthorised": receiver.unauthorised,
             "last_post_s": None if last is None else round(clock.steady() - last, 1),
-            "refused_connections": dict(self._refusals),
+            "refused_connections": dict(self.refusals),
             "visitors": list(receiver.visits.last)[-10:],
         }
 
@@ -125,7 +130,7 @@ class CallbackPort:
             await listener.stop(grace_s)
 
     def _refused(self, address: str, reason: str) -> None:
-        self._refusals[reason] += 1
+        self.refusals[reason] += 1
         if reason in _HARMLESS:
             return
         what = meaning(reason, section="callbacks", body_bytes="callbacks.body_bytes allows")

@@ -1,16 +1,15 @@
 """Tell a person which device's clock is wrong. It is measured and shown, and never repaired."""
 
 from collections.abc import Callable, Collection
-from datetime import timedelta
 
 from gateway import clock
+from gateway.doctor.devices import CLOCK_LIMIT_S, of_clock
 from gateway.faults import Faults
 from gateway.outbox import Outbox
 from gateway.outbox.entry import rfc3339
 from gateway.projection import Projection
 
 _ROUND_S = 5.0
-_LIMIT_S = 120.0
 _HOUR_S, _QUARTER_S = 3600, 900  # time zones differ by whole quarters of an hour, and most by whole hours
 _DEVICE_ZONE = (
     "Whole hours point to a time zone: compare the one that is set on the device with `site.zone`; else set its clock or"
@@ -43,13 +42,12 @@ async def judge_clocks(projection: Projection, faults: Faults, pcs: Collection[s
     """Judge the clock of each device once; ``pcs`` are the names of the Camlytics that are configured."""
     if clock.trusted():
         for device, ahead_s in (await projection.clocks()).items():
-            if abs(ahead_s) > _LIMIT_S:
-                how = "ahead of" if ahead_s > 0 else "behind"
-                off = timedelta(seconds=round(abs(ahead_s)))
-                sentence = f"The clock of {device} is {off} {how} the gateway's."
-                faults.report("clock_off", device, sentence, _advice(device, ahead_s, pcs), again=False)
-            else:
+            found = of_clock(device, ahead_s)
+            if found.well:
                 faults.clear("clock_off", device)
+            else:
+                advice = _advice(device, ahead_s, pcs)
+                faults.report("clock_off", device, found.sentence, advice, again=False)
 
 
 def _advice(device: str, ahead_s: float, pcs: Collection[str]) -> str | None:
@@ -64,4 +62,4 @@ def _advice(device: str, ahead_s: float, pcs: Collection[str]) -> str | None:
 
 
 def _is_multiple(seconds: float, step: int) -> bool:
-    return round(seconds / step) != 0 and abs(seconds - round(seconds / step) * step) <= _LIMIT_S
+    return round(seconds / step) != 0 and abs(seconds - round(seconds / step) * step) <= CLOCK_LIMIT_S

@@ -1,6 +1,5 @@
 """Turn a configuration into the parts of the gateway."""
 
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address
 
@@ -22,8 +21,6 @@ from gateway.retry import Backoff
 from gateway.sink import Sink, State
 from gateway.sources import registry
 
-_CONNECT_S = 10.0  # the most that a broker may take to connect
-_SINGLE_WINDOW = 50
 _GATHER_MQTT_S = 0.005
 _GATHER_HTTPS_S = 0.2
 
@@ -37,6 +34,7 @@ def store_settings(config: Config) -> Settings:
         keep_days=store.keep_days,
         max_bytes=store.max_bytes,
         min_free_bytes=store.min_free_bytes,
+        ballast_bytes=store.ballast_bytes,
         when_full=store.when_full,
         commit_queue=store.commit_queue,
         letters=Bounds(store.letters_per_sender, store.letters_max, store.letters_bytes),
@@ -232,56 +230,14 @@ def _mqtt(
     states: Callable[[], Awaitable[Sequence[State]]],
     status: Callable[[], bytes],
 ) -> Sink:
-    from gateway.sinks.mqtt import MqttOptions, MqttSink  # noqa: PLC0415 - see `sink`
+    from gateway.outlets import mqtt_options  # noqa: PLC0415 - see `sink`
+    from gateway.sinks.mqtt import MqttSink  # noqa: PLC0415 - see `sink`
 
-    options = MqttOptions(
-        name=name,
-        host=section.host,
-        port=section.port,
-        tls=_tls(section) if section.tls else None,
-        username=section.username,
-        password=section.password_file.reveal() if section.password_file else None,
-        client_id=config.client_id(name),
-        base=section.base,
-        gateway_id=slug(config.gateway.id),
-        version=5 if section.version == "5" else 4,
-        keepalive_s=section.keepalive_s,
-        window=section.window,
-        inflight=section.inflight,
-        max_packet_bytes=section.max_packet_bytes,
-        timeout_s=section.timeout_s,
-        connect_timeout_s=min(section.timeout_s, _CONNECT_S),
-    )
-    return MqttSink(options, states=states, status=status)
+    return MqttSink(mqtt_options(config, name, section), states=states, status=status)
 
 
 def _https(config: Config, name: str, section: HttpsSection) -> Sink:
-    from gateway.sinks.https import HttpsOptions, HttpsSink  # noqa: PLC0415 - see `sink`
+    from gateway.outlets import https_options  # noqa: PLC0415 - see `sink`
+    from gateway.sinks.https import HttpsSink  # noqa: PLC0415 - see `sink`
 
-    options = HttpsOptions(
-        name=name,
-        endpoint=section.endpoint,
-        gateway_id=slug(config.gateway.id),
-        tls=_tls(section) if section.tls else None,
-        headers=section.headers,
-        bearer=section.bearer_file.reveal() if section.bearer_file else None,
-        secrets=tuple(secret.reveal() for secret in section.secret_file),
-        batch=section.batch,
-        batch_bytes=section.batch_bytes,
-        gzip=section.gzip,
-        timeout_s=section.timeout_s,
-        # One request per event: a window of them must not take minutes of an upstream that is slow.
-        window=section.window if section.batch > 1 else min(section.window, _SINGLE_WINDOW),
-        insecure_http=section.insecure_http,
-    )
-    return HttpsSink(options)
-
-
-def _tls(section: AnySink) -> ssl.SSLContext:
-    """Trust the system's authorities, or only the configured one; show our certificate if there is one."""
-    context = ssl.create_default_context(cafile=str(section.ca_file.path) if section.ca_file else None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if section.cert_file:
-        key = str(section.key_file.path) if section.key_file else None
-        context.load_cert_chain(str(section.cert_file.path), key)
-    return context
+    return HttpsSink(https_options(config, name, section))

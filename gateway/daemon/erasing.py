@@ -16,7 +16,7 @@ from anyio import to_thread
 
 from gateway.album import FOLDER, Album, remove_files
 from gateway.errors import GatewayError, StoreUnavailable
-from gateway.outbox import Outbox, connection, erasing, opening, persons, positions, reading
+from gateway.outbox import Outbox, connection, erasing, opening, persons, positions, reading, replacing
 from gateway.outbox.erasing import Found, Person
 
 log = structlog.get_logger()
@@ -207,7 +207,10 @@ def _out_of_reach(directory: Path, sinks: list[dict[str, object]], compacted: bo
         if sink["delivered"]
     ]
     told.append("The terminals: remove the person there too, or the next record brings the person back.")
-    told.append(f"Backups and copies of {directory} that somebody made.")
+    told.append(f"Backups (`gateway backup`) and copies of {directory} that somebody made.")
+    replaced = ", ".join(path.name for path in replacing.kept_aside(directory))
+    if replaced:
+        told.append(f"Stores that a restore set aside: remove {replaced} from {directory}.")
     aside = sorted(path.name for path in directory.glob(f"{connection.FILE_NAME}.*"))
     if aside:
         told.append(f"Damaged stores that were set aside: remove {', '.join(aside)} from {directory}.")

@@ -2,10 +2,10 @@
 
 import contextlib
 import socket
-from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from logging import getLogger
+from pathlib import Path
 
 import anyio
 import structlog
@@ -14,32 +14,37 @@ from gateway import clock
 from gateway.album import Album
 from gateway.config import Config
 from gateway.control.server import application
-from gateway.daemon import composing, polling, salvaged
+from gateway.daemon import composing, fixed, polling, salvaged
 from gateway.daemon.adoption import Adoption
 from gateway.daemon.callbacks import CallbackPort
 from gateway.daemon.captures import Captures
+from gateway.daemon.certificates import Certificates
+from gateway.daemon.checkup import Checkup
 from gateway.daemon.clocks import watch_clocks
+from gateway.daemon.device_port import DevicePort
 from gateway.daemon.erasing import Eraser
+from gateway.daemon.figures import Figures, Port
 from gateway.daemon.health import Health
 from gateway.daemon.lines import Lines
 from gateway.daemon.living import limits, poll_in_trouble, polled
+from gateway.daemon.monitoring import MonitoringPort
 from gateway.daemon.own_clock import OwnClock
-from gateway.daemon.refusals import meaning
 from gateway.daemon.requests import Requests
+from gateway.daemon.sockets import Sockets
 from gateway.daemon.states import show_states
 from gateway.daemon.supervision import supervise
 from gateway.daemon.terminals import Terminals
+from gateway.daemon.verdict import Verdict
 from gateway.daemon.watchdog import Watchdog
 from gateway.daemon.zones import ZoneAnswers, keep_zones, watch_doors
 from gateway.errors import StoreUnavailable
 from gateway.event import slug
 from gateway.faults import Faults
-from gateway.guard import BodyGuard
 from gateway.incidents import Incidents
 from gateway.intake import Intake
 from gateway.listener import Limits, Listener
 from gateway.liveness import Liveness
-from gateway.outbox import Housekeeper, Outbox, reading
+from gateway.outbox import BallastKeeper, Housekeeper, Outbox, reading
 from gateway.projection import Projection
 from gateway.receiver import Receiver
 
@@ -47,8 +52,6 @@ log = structlog.get_logger()
 
 _CONTROL_KEEP_ALIVE_S = 3600.0
 _WRITER_END_S = 60.0
-# A browser opens connections that it may need later, and says nothing on them.
-_HARMLESS = frozenset({"silent"})
 
 
 class Gateway:
@@ -58,18 +61,16 @@ class Gateway:
         self,
         config: Config,
         outbox: Outbox,
-        port: socket.socket,
+        sockets: Sockets,
         control: socket.socket,
-        callbacks: socket.socket | None = None,
     ) -> None:
         self.config = config
         self.outbox = outbox
         self.faults = Faults()
         self._stop = anyio.Event()
         self._key = ""
+        self.waits_for_restart: list[str] = []  # settings that were changed and are not yet in effect
         self._running = config  # what a reload cannot change stays as it is here
-        self._refusals: Counter[str] = Counter()
-        self._address: tuple[str, int] = port.getsockname()[:2]
         self._housekeeper = Housekeeper(outbox)
         self._projection = Projection(outbox.path, slug(config.gateway.id), composing.drafting(config).zone)
         self._projection.names = composing.names(config)
@@ -79,8 +80,8 @@ class Gateway:
         self._album = self._intake.album = Album(outbox, self.faults, composing.picture_limits(config))
         self._receiver = Receiver(outbox, self._intake, composing.reception(config), self.faults)
         self._poller = polling.poller(outbox, self._intake, self.faults)
-        self._terminals = Terminals(outbox, self.faults, lambda: self._address[1])
-        self._callbacks = CallbackPort(config, outbox, self._intake, self.faults, callbacks)
+        self._terminals = Terminals(outbox, self.faults, lambda: self._port.number)
+        self._callbacks = CallbackPort(config, outbox, self._intake, self.faults, sockets.callbacks)
         self._callbacks.receiver.watchers = self._receiver.watchers  # `gateway tail` shows both ports
         self._incidents = Incidents(outbox, self._intake, self.faults, config.callbacks.incident_quiet_s)
         self._health = Health(config, outbox, self.faults)
@@ -88,6 +89,9 @@ class Gateway:
             outbox, self.faults, states=self._projection.states, status=self._health.summary_bytes
         )
         self._health.lines = self._lines
+        self._ballast = self._health.ballast = BallastKeeper(outbox)
+        self.checkup = Checkup(config, self.faults)
+        self._certificates = Certificates(config, self.faults)
         self._own_clock = OwnClock(self.faults, self._lines.clock_set)
         self._liveness = Liveness(
             outbox,
@@ -97,7 +101,7 @@ class Gateway:
             pushed=lambda: self._receiver.last_post,
             excused=poll_in_trouble(self._poller),
         )
-        requests = Requests(
+        requests = self.requests = Requests(
             self._health, outbox, self._receiver, self._lines, self._housekeeper, self._port_facts
         )
         requests.eraser = Eraser(outbox, self._album)
@@ -105,20 +109,14 @@ class Gateway:
         self._captures = requests.captures = Captures(outbox, self._receiver)
         requests.zones = self._zones
         requests.readers[self._callbacks.receiver.port] = self._callbacks.receiver
-        server_log = getLogger("hypercorn.error")
-        self._port = Listener(
-            BodyGuard(self._receiver.handle, composing.body_limits(config), on_refused=self._refused),
-            port,
-            limits=composing.listen_limits(config),
-            allow=composing.allowed(config),
-            on_refused=self._refused,
-            server_log=server_log,
-        )
+        self._port = DevicePort(self._receiver.handle, config, sockets, self.faults, self._captures.refused)
+        self._verdict = Verdict(config, outbox, self._lines, self.faults)
+        self._monitoring = MonitoringPort(self._figures(), self._verdict, self.faults)
         self._control = Listener(
             application(requests),
             control,
             limits=Limits(keep_alive_s=_CONTROL_KEEP_ALIVE_S),
-            server_log=server_log,
+            server_log=getLogger("hypercorn.error"),
         )
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -130,14 +128,18 @@ class Gateway:
             writer_ended = anyio.Event()
             tasks.start_soon(self._write, writer_ended)
             tasks.start_soon(supervise, "housekeeper", self._housekeeper.run, self.faults)
+            tasks.start_soon(supervise, "ballast", self._ballast.run, self.faults)
             tasks.start_soon(supervise, "album", self._album.run, self.faults)
             tasks.start_soon(supervise, "adoption", self._adoption.run, self.faults)
             tasks.start_soon(supervise, "captures", self._captures.run, self.faults)
             self._lines.start(tasks, self.config, self._key)
             tasks.start_soon(supervise, "sums", self.outbox.remember, self.faults)
             await self._begin_zones()
+            await self._monitoring.put(tasks, self.config)
             await self._control.start()
+            self._verdict.ports.control = True
             await self._port.start()
+            self._verdict.ports.devices = True
             await self._callbacks.put(tasks, self.config, 0.0)
             tasks.start_soon(supervise, "incidents", self._incidents.run, self.faults)
             await self._poller.put(tasks, polling.polls(self.config))
@@ -148,7 +150,10 @@ class Gateway:
             tasks.start_soon(supervise, "clocks", self._watch_clocks, self.faults)
             tasks.start_soon(supervise, "own clock", self._own_clock.run, self.faults)
             tasks.start_soon(supervise, "liveness", self._liveness.run, self.faults)
+            tasks.start_soon(supervise, "checkup", self.checkup.run, self.faults)
+            tasks.start_soon(supervise, "certificates", self._certificates.run, self.faults)
             tasks.start_soon(supervise, "watchdog", self._watch, self.faults)
+            self._verdict.started = True
             ready()
             await self._stop.wait()
             with anyio.CancelScope(shield=True):
@@ -162,6 +167,10 @@ class Gateway:
         """An orderly stop has begun."""
         return self._stop.is_set()
 
+    def look_at_card(self, home: Path) -> None:
+        """Show what the card's takeover left beside the configuration."""
+        self._health.card_home = home
+
     def stop(self) -> None:
         """Begin an orderly stop."""
         self._stop.set()
@@ -169,17 +178,17 @@ class Gateway:
     async def reload(self, config: Config) -> None:
         """Put a new configuration into effect; receiving goes on, the log is not touched."""
         old, self.config, self._health.config = self.config, config, config
-        fixed = self._running
-        self._receiver.reception = replace(composing.reception(config), zone=fixed.site.tzinfo)
+        started = self._running
+        self._receiver.reception = replace(composing.reception(config), zone=started.site.tzinfo)
         self._intake.policy = composing.policy(config)
         self._liveness.limits = limits(config)
         clock.believe(config.clock.trust == "plausible")
         self._album.limits = composing.picture_limits(config)
         self.outbox.settings = replace(
             composing.store_settings(config),
-            directory=fixed.store.path,
-            max_bytes=fixed.store.max_bytes,
-            drafting=replace(composing.drafting(config), zone=composing.drafting(fixed).zone),
+            directory=started.store.path,
+            max_bytes=started.store.max_bytes,
+            drafting=replace(composing.drafting(config), zone=composing.drafting(started).zone),
         )
         self._zones.put(config)
         self._projection.zoning = self._zones.zoning
@@ -197,9 +206,14 @@ class Gateway:
                 line.forwarder.try_now()
         await self._poller.put(self._tasks, polling.polls(config))
         self._terminals.put(self._tasks, config)
+        self._certificates.put(config)
         self._incidents.quiet_s = config.callbacks.incident_quiet_s
         await self._callbacks.put(self._tasks, config, config.runtime.stop_grace_s)
-        self._tell_restart(fixed, config)
+        self._verdict.config = config
+        await self._monitoring.put(self._tasks, config)
+        self.checkup.put(config)
+        self._tell_restart(started, config)
+        self._port.compare(config.listen)
 
     # Parts of the life
 
@@ -230,24 +244,37 @@ class Gateway:
         await watch_clocks(self.outbox, self._projection, self.faults, polled)
 
     async def _watch(self) -> None:
-        watchdog = Watchdog(self.outbox, self._lines.forwarders, self._probe_address, self.faults)
-        await watchdog.run(self._health.one_line)
+        watchdog = Watchdog(self.outbox, self._lines.forwarders, self._port.probe_address, self.faults)
+        await watchdog.run(self.one_line)
 
     async def _stop_in_order(self, writer_ended: anyio.Event) -> None:
         """Take nothing new, finish what was taken, hand out what waits for a moment, note every place."""
         grace_s = self.config.runtime.stop_grace_s
         log.info("gateway_stopping")
+        self._verdict.stopping, self._verdict.ports.devices = True, False
         await self._poller.end()
         self._terminals.end()
         async with anyio.create_task_group() as ports:
             ports.start_soon(self._port.stop, grace_s)
             ports.start_soon(self._callbacks.end, grace_s)
         await self._lines.end([name for name, _ in self._lines], grace_s)
+        await self._monitoring.end()
         await self._control.stop(0.5)
         await self.outbox.close()
         with anyio.move_on_after(_WRITER_END_S):
             await writer_ended.wait()
         log.info("gateway_stopped", received=self.outbox.received)
+
+    def _figures(self) -> Figures:
+        def callbacks() -> Receiver | None:
+            return self._callbacks.receiver if self.config.callbacks.enabled else None
+
+        ports = {
+            "devices": Port(lambda: self._receiver, self._port.refused),
+            "callbacks": Port(callbacks, self._callbacks.refusals),
+        }
+        self._verdict.callbacks_open = lambda: None if callbacks() is None else self._callbacks.is_open
+        return Figures(self._health, self._verdict, ports)
 
     def _remember_devices(self) -> None:
         with reading.looking(self.outbox.settings.directory) as conn:
@@ -259,41 +286,19 @@ class Gateway:
 
     def _tell_restart(self, old: Config, new: Config) -> None:
         """Name the settings that a running daemon cannot change."""
-        fixed = {
-            "listen": old.listen != new.listen,
-            "store.path": old.store.path != new.store.path,
-            "store.max_bytes": old.store.max_bytes != new.store.max_bytes,
-            "store.commit_queue": old.store.commit_queue != new.store.commit_queue,
-            "runtime": old.runtime != new.runtime,
-            "site.zone": old.site.zone != new.site.zone,
-        }
-        waiting = [name for name, differs in fixed.items() if differs]
+        waiting = self.waits_for_restart = fixed.changed(old, new)
         if waiting:
             self.faults.report("config_restart", "", f"Changed, but not yet in effect: {', '.join(waiting)}.")
             log.warning("config_needs_restart", settings=waiting)
         else:
             self.faults.clear("config_restart")
 
-    def _refused(self, address: str, reason: str) -> None:
-        self._refusals[reason] += 1
-        if reason in _HARMLESS:
-            return
-        self._captures.refused(address, reason)
-        code = "refused_sender" if reason == "not_allowed" else "refused_request"
-        what = meaning(reason)
-        sentence = f"{address or 'A connection'} was refused: {reason}{', ' + what if what else ''}."
-        # One fault for each reason: the first explanation must not be hidden by the second.
-        if self.faults.report(code, f"{address} {reason}", sentence):
-            log.warning("connection_refused", sender=address, reason=reason)
+    def one_line(self) -> str:
+        """Say how the gateway is in one line, for systemd."""
+        return f"{self._health.one_line()}; {self._port.one_line()}"
 
     def _port_facts(self) -> dict[str, object]:
-        return {
-            "listen": f"{self._address[0]}:{self._address[1]}",
-            "refused_connections": dict(self._refusals),
+        return self._port.facts() | {
             "callbacks": self._callbacks.facts(),
             "polls": [standing.as_json() for standing in self._poller.standings().values()],
         }
-
-    def _probe_address(self) -> tuple[str, int] | None:
-        host, port = self._address
-        return ({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)

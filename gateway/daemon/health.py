@@ -1,14 +1,18 @@
 """How the gateway is: the short document that is retained on MQTT, the line for systemd, the standing faults."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 
 from gateway import __version__, clock
 from gateway.config import Config
-from gateway.daemon import salvaged
+from gateway.daemon import card, composing, restored, salvaged
 from gateway.daemon.adoption import tell_waiting
 from gateway.daemon.lines import Lines
+from gateway.doctor.disk import room
 from gateway.faults import Fault, Faults, weight
-from gateway.outbox import Outbox
+from gateway.outbox import BallastKeeper, Outbox
 
 
 class Health:
@@ -16,6 +20,8 @@ class Health:
 
     def __init__(self, config: Config, outbox: Outbox, faults: Faults) -> None:
         self.config = config
+        self.card_home: Path | None = None  # the folder in which a first boot left word
+        self.ballast: BallastKeeper | None = None
         self.lines: Lines | None = None  # the lines show this document, so they are made after it
         self._outbox = outbox
         self._faults = faults
@@ -39,6 +45,7 @@ class Health:
             "time_synced": clock.standing() == clock.Standing.SYNCED,
             "clock": clock.standing(),
             "received": self._outbox.received,
+            "restored": restored.summary(self._outbox.restored),
             "devices_waiting": self._outbox.desk.lobby.devices,
             "sinks": sinks,
             "faults": [fault.as_json() for fault in self.standing()],
@@ -66,15 +73,28 @@ class Health:
             self._faults.report("store_failed", "", failure, again=False)
         else:
             self._faults.clear("store_failed")
-        told = "devices are told to keep what they send."
-        if space.disk_short:
-            free = space.disk_free >> 20
-            self._faults.report("disk_full", "", f"The disk has only {free} MiB free: {told}", again=False)
+        short = {one.code: one.sentence for one in room(space) if not one.well}
+        for code in ("disk_full", "store_full"):
+            if code in short:
+                self._faults.report(code, "", short[code], again=False)
+            else:
+                self._faults.clear(code)
+        if self.ballast is not None and self.ballast.missing:
+            why = f"No ballast could be made: {self.ballast.missing}. A full disk would hold up deliveries, too."
+            self._faults.report("ballast_missing", "", why, again=False)
         else:
-            self._faults.clear("disk_full")
-        if space.shortage and not space.disk_short:
-            self._faults.report("store_full", "", f"The store is full: {told}", again=False)
-        else:
-            self._faults.clear("store_full")
+            self._faults.clear("ballast_missing")
         salvaged.look(self._outbox.settings.directory, self._faults)
-        return sorted(self._faults, key=lambda fault: weight(fault.code))
+        restored.look(self._outbox, self._faults)
+        card.look(self.card_home, self._faults)
+        chosen = composing.names(self.config)
+        return sorted((_named(fault, chosen) for fault in self._faults), key=lambda fault: weight(fault.code))
+
+
+def _named(fault: Fault, chosen: Mapping[str, str]) -> Fault:
+    """Say of a device what its owner calls it: nobody knows a door by its serial number."""
+    device = fault.subject
+    name = chosen.get(device) or chosen.get(device.partition("-")[2])
+    if not name or device not in fault.sentence or name in fault.sentence:
+        return fault
+    return replace(fault, sentence=fault.sentence.replace(device, f"{name} ({device})", 1))

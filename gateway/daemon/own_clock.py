@@ -6,8 +6,8 @@ from datetime import timedelta
 import structlog
 
 from gateway import clock
-from gateway.clock import Standing
 from gateway.config import Config
+from gateway.doctor import timekeeping
 from gateway.errors import StoreUnavailable
 from gateway.faults import Faults
 from gateway.outbox import reading
@@ -17,8 +17,6 @@ log = structlog.get_logger()
 
 _ROUND_S = 1.0
 _JUMP_S = 2.0
-_PATIENCE_S = 120.0  # a box that starts gets the time within a minute or two, if it gets it at all
-_FAULT = "clock_unsynced"
 
 
 def anchor_clock(config: Config) -> None:
@@ -64,20 +62,11 @@ class OwnClock:
         self._tell()
 
     def _tell(self) -> None:
-        if self._standing == Standing.UNSET:
-            sentence = (
-                "The clock of this box is not set, so the time is a guess that goes on from the last event. Everything is "
-                "received and kept; certificates and signatures may fail until it is set."
-            )
-        elif self._standing == Standing.UNSYNCED and clock.steady() - self._since >= _PATIENCE_S:
-            sentence = (
-                "No time server sets the clock of this box, so nobody knows whether it is right. Everything works; events "
-                "are marked, and nothing is removed for its age."
-            )
+        found = timekeeping.finding(self._standing, clock.steady() - self._since)
+        if found.well:
+            self._faults.clear(timekeeping.CODE)
         else:
-            self._faults.clear(_FAULT)
-            return
-        self._faults.report(_FAULT, "", sentence, again=False)
+            self._faults.report(found.code, "", found.sentence, again=False)
 
     def _ahead(self) -> float:
         return clock.now().timestamp() - clock.steady()

@@ -20,6 +20,8 @@ _REASONS: Mapping[str, str] = {
     "too_many_from_address": "it has {section}.connections_per_address open already",
 }
 
+_PLAIN = frozenset({"silent", "unauthorised"})  # they need no explanation
+
 
 def meaning(
     reason: str,
@@ -28,3 +30,8 @@ def meaning(
 ) -> str:
     """Say what a word means at the port of a section of the configuration; "" when nothing is known of it."""
     return _REASONS.get(reason, "").format(section=section, body_bytes=body_bytes)
+
+
+def word(reason: str) -> str:
+    """Give a word of which there are few: what is not known here is "other"."""
+    return reason if reason in _REASONS or reason in _PLAIN else "other"

@@ -16,6 +16,7 @@ from gateway.daemon.captures import Captures
 from gateway.daemon.erasing import Eraser
 from gateway.daemon.health import Health
 from gateway.daemon.lines import Lines
+from gateway.daemon.reloading import Reloading
 from gateway.daemon.zones import ZoneAnswers
 from gateway.errors import GatewayError
 from gateway.outbox import Housekeeper, Outbox, letters, reading, rfc3339
@@ -49,6 +50,7 @@ class Requests:
         self.adoption: Adoption | None = None
         self.captures: Captures | None = None
         self.zones: ZoneAnswers | None = None
+        self.reloading: Reloading | None = None
         self._started = time.monotonic()
 
     # Seeing
@@ -217,6 +219,12 @@ class Requests:
             raise GatewayError(f"Nothing of that range was sent before; the log ends at {self._outbox.head}.")
         forwarder.replay(first - 1, last)
         return f"Events {first} to {last} go to sink {sink} again."
+
+    async def reload(self) -> dict[str, object]:
+        """Take over the configuration file as it is now."""
+        if self.reloading is None:
+            raise GatewayError(_STARTING)
+        return await self.reloading.apply()
 
     async def adopt(self, wish: Mapping[str, object]) -> str:
         """Decide about devices that wait."""

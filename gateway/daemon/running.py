@@ -1,6 +1,7 @@
 """Start the gateway from a configuration file, react to signals, end with a status that systemd understands."""
 
 import asyncio
+import faulthandler
 import gc
 import os
 import signal
@@ -11,19 +12,23 @@ from pathlib import Path
 
 import anyio
 import structlog
+from anyio.abc import TaskGroup
 
 from gateway import __version__, logs, systemd
 from gateway.config import Config, last_good, load
 from gateway.daemon import composing
-from gateway.daemon.callbacks import SOCKET_NAME
 from gateway.daemon.gateway import Gateway
 from gateway.daemon.own_clock import anchor_clock
+from gateway.daemon.reloading import Reloading
+from gateway.daemon.sockets import Sockets
 from gateway.errors import ConfigError, GatewayError
-from gateway.listener import bind, bind_unix
+from gateway.listener import bind_unix
 from gateway.outbox import Outbox, StoreDamaged, damage
 
 log = structlog.get_logger()
 
+_MORE_S = 60.0  # of the time to start, asked for again and again
+_USUAL = Path("/etc/gateway/config.toml")  # also where there is none yet: the very first card may be wrong
 _GC_AFTER = (
     20_000  # new containers; events leave no cycles behind, and Python's 700 cost a twentieth of all work
 )
@@ -33,6 +38,7 @@ def run(path: Path | None) -> int:
     """Run until a signal; 0 after an orderly stop, 1 when the gateway cannot start or go on."""
     # Until the loop takes signals, a reload that comes too early must not end the process.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    faulthandler.enable()  # the watchdog's abort leaves in the log where every thread hung
     os.umask(0o027)  # the store is for the gateway and its group, whoever may enter the directory
     rejected: str | None = None
     try:
@@ -69,14 +75,14 @@ def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
 
 
 async def _main(config: Config, path: Path | None, rejected: str | None) -> None:
-    sockets = systemd.named_fds()
-    given = next((sock for name, sock in sockets if name == SOCKET_NAME), None)
-    devices = next((sock for name, sock in sockets if name != SOCKET_NAME), None)
-    port = devices or bind(config.listen.host, config.listen.port)
+    sockets = Sockets.take(config)
     anchor_clock(config)
-    outbox = await Outbox.open(composing.store_settings(config))
-    gateway = Gateway(config, outbox, port, _bind_control(config), given)
+    outbox = await _open(config)
+    gateway = Gateway(config, outbox, sockets, _bind_control(config))
 
+    gateway.look_at_card((path or _USUAL).parent)
+    gateway.requests.reloading = reloading = Reloading(gateway, path, _USUAL)
+    gateway.checkup.path = path
     if rejected is None:
         last_good.remember(path)
     else:
@@ -84,21 +90,34 @@ async def _main(config: Config, path: Path | None, rejected: str | None) -> None
         log.error("config_rejected", reason=rejected)
 
     def ready() -> None:
-        host, number = port.getsockname()[:2]
-        log.info(
-            "gateway_ready", version=__version__, listen=f"{host}:{number}", store=str(config.store.path)
-        )
-        systemd.ready()
+        log.info("gateway_ready", version=__version__, listen=str(sockets), store=str(config.store.path))
+        reloading.begin()
+        systemd.ready(gateway.one_line())
         gc.freeze()  # what a start makes stays: nobody needs to look at it again
         gc.set_threshold(_GC_AFTER)
 
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_signals, gateway, path)
+            tasks.start_soon(_signals, gateway, reloading, tasks)
             await gateway.run(ready)
             tasks.cancel_scope.cancel()
     finally:
         config.socket.unlink(missing_ok=True)
+
+
+async def _open(config: Config) -> Outbox:
+    """Open the store. Saving a damaged one or a migration may take longer than systemd gives a start."""
+
+    async def ask_for_time() -> None:
+        while True:
+            systemd.extend_timeout(_MORE_S)
+            await anyio.sleep(_MORE_S / 4)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask_for_time)
+        outbox = await Outbox.open(composing.store_settings(config))
+        tasks.cancel_scope.cancel()
+    return outbox
 
 
 def _bind_control(config: Config) -> socket.socket:
@@ -106,28 +125,12 @@ def _bind_control(config: Config) -> socket.socket:
     return bind_unix(config.socket)
 
 
-async def _signals(gateway: Gateway, path: Path | None) -> None:
+async def _signals(gateway: Gateway, reloading: Reloading, tasks: TaskGroup) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async for number in signals:
             if number == signal.SIGHUP:
-                if not gateway.stopping:  # what is being stopped must not be started again
-                    await _reload(gateway, path)
+                tasks.start_soon(reloading.signalled)
                 continue
             systemd.stopping()
+            await reloading.ended()
             gateway.stop()
-
-
-async def _reload(gateway: Gateway, path: Path | None) -> None:
-    """Take over a new configuration; one that does not load leaves the last good one in use."""
-    systemd.reloading()
-    try:
-        config = load(path)
-    except ConfigError as error:
-        gateway.faults.report("config_rejected", "", f"The new configuration was not taken over. {error}")
-        log.error("config_rejected", reason=str(error))
-    else:
-        gateway.faults.clear("config_rejected")
-        await gateway.reload(config)
-        last_good.remember(path)
-        log.info("config_reloaded", config_hash=config.hash)
-    systemd.ready()

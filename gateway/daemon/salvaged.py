@@ -5,13 +5,13 @@ from pathlib import Path
 
 import structlog
 
+from gateway.doctor.store import NOTE, left_behind
 from gateway.faults import Faults
-from gateway.outbox import salvage
 from gateway.outbox.salvage import Salvaged
 
 log = structlog.get_logger()
 
-CODE, NOTE = "store_salvaged", "salvaged.txt"
+CODE = "store_salvaged"
 
 
 def tell(directory: Path, saved: Salvaged | None, faults: Faults) -> None:
@@ -28,22 +28,14 @@ def tell(directory: Path, saved: Salvaged | None, faults: Faults) -> None:
 
 def look(directory: Path, faults: Faults) -> None:
     """Have the fault stand as long as a damaged file lies there: whoever takes it away has read it."""
-    try:
-        kept = salvage.kept_beside(directory)
-    except OSError:
+    found = left_behind(directory)
+    if not found.known:
         return  # the disk is away: what was told stands
-    if not kept:
-        if faults.clear(CODE):
-            with contextlib.suppress(OSError):
-                (directory / NOTE).unlink(missing_ok=True)
-        return
-    try:
-        said = (directory / NOTE).read_text("utf-8", "replace")
-    except OSError:
-        said = ""
-    if kept[-1].name not in said:  # the note of an earlier one, or none
-        said = f"The store was damaged, and was moved to {kept[-1].name}; how much was lost is not known any more."
-    faults.report(CODE, "", said, again=False)
+    if not found.well:
+        faults.report(CODE, "", found.sentence, again=False)
+    elif faults.clear(CODE):
+        with contextlib.suppress(OSError):
+            (directory / NOTE).unlink(missing_ok=True)
 
 
 def sentence(saved: Salvaged) -> str:

@@ -1,7 +1,7 @@
 """Feed systemd's watchdog only while receiving, committing and forwarding really make progress.
 
-Told apart: a hung event loop (this does not run, nothing is fed), a hung writer (a transaction runs for
-too long: not fed), a device port that does not answer (not fed), and a sink that makes no progress, which
+Told apart: a hung event loop (this does not run, nothing is fed), a hung writer (a commit, or a step beside
+it, takes too long: not fed), a device port that does not answer (not fed), and a sink that makes no progress, which
 is a fault for a person: a restart would not help a broker that is away.
 """
 
@@ -55,7 +55,7 @@ class Watchdog:
     async def trouble(self) -> str | None:
         """Say what does not work any more; None when all does."""
         if self._outbox.hanging_s > _COMMIT_LIMIT_S:
-            return f"a commit has been running for {self._outbox.hanging_s:.0f} s"
+            return f"the writer hangs: one commit has been going on for {self._outbox.hanging_s:.0f} s"
         for name, forwarder in self._forwarders().items():
             idle_s = time.monotonic() - forwarder.progress
             if idle_s > _SINK_LIMIT_S:

@@ -57,6 +57,7 @@ class Draining:
         self.hurry = False  # the gateway stops: the pace of a backlog no longer matters
         self.letters_asked = True  # letters marked before a restart are found at the first round
         self.last_delivery: datetime | None = None
+        self.delivered_at: float | None = None  # the same in monotonic seconds: no clock that jumps moves it
         self.answered = False  # the far end has answered in this round
         self.wait_s = 0.0  # until the pace of a backlog allows more
         self.light = False  # this round sent far less than it could have
@@ -192,11 +193,13 @@ class Draining:
             if error.delivered:
                 self._count(entries[: error.delivered], {}, replay=replay)
                 advance(entries[error.delivered - 1].seq)
+                self.delivered_at = time.monotonic()
                 await self.save()
             raise
         self._count(entries, rejected, replay=replay)
         advance(entries[-1].seq)
         self.last_delivery = clock.now()
+        self.delivered_at = time.monotonic()
         self._unsaved += len(entries)
         if rejected:
             await self._reject([(entries[index], reason) for index, reason in rejected.items()], replay)

@@ -49,6 +49,7 @@ class Forwarder:
         self.paused_until = 0.0  # monotonic
         self.last_error: str | None = None
         self.progress = time.monotonic()  # the loop came round; a hung sink shows here
+        self._began = time.monotonic()
         self._outbox = outbox
         self._rendering = rendering
         self._pacing = pacing
@@ -66,6 +67,20 @@ class Forwarder:
     def last_delivery(self) -> datetime | None:
         """When the far end last took something."""
         return self._draining.last_delivery if self._draining else None
+
+    def stuck_s(self) -> float:
+        """Say for how long something has waited and nothing has left; 0 while nothing waits.
+
+        What waits since an earlier life counts from the start of this one: nobody has tried longer.
+        """
+        position = self.position
+        if position is None or not position.waiting(self._outbox.head):
+            return 0.0
+        now = time.monotonic()
+        waited_s = self._outbox.waited_s(position.settled_up_to() + 1)
+        delivered = self._draining.delivered_at if self._draining else None
+        quiet_s = now - max(self._began, delivered or self._began)
+        return quiet_s if waited_s is None else min(quiet_s, waited_s)
 
     @property
     def works(self) -> bool | None:

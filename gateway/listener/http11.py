@@ -107,7 +107,7 @@ class Http11(H11Protocol):
             else:
                 self._rest = data.lstrip(b"\r\n")  # old clients end a body with a line break of no account
                 head = self._begin() if self._rest else None
-        link.idle = False
+        link.idle = link.fresh = False
         link.expect_nothing()
         self._served += 1
         return head

@@ -5,10 +5,13 @@ timer for every request costs more than looking at the clock.
 """
 
 import asyncio
+import fcntl
+import termios
 from typing import cast
 
 from gateway.listener.limits import Limits
 
+_FRESH_S = 0.5  # at a stop, for the first request of a new connection to come
 _ENOUGH = 65_536  # bytes that nobody has read yet
 
 
@@ -27,6 +30,7 @@ class Link(asyncio.Protocol):
         self._lost = asyncio.Event()
         self._due: float | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self.fresh = True  # no request came on it yet
         self.idle = True  # between two requests, and nothing of the next one is here
         self.stopping = False
         self.expired = False
@@ -121,12 +125,31 @@ class Link(asyncio.Protocol):
         """Wait for the end of the connection without reading from it."""
         await self._lost.wait()
 
-    def stop(self) -> None:
-        """Close now if nothing is going on, else after the answer."""
+    def stop(self, *, at_once: bool = False) -> None:
+        """Close if nothing is going on, else after the answer. ``at_once``: somebody else needs the place."""
         self.stopping = True
-        if self.idle and not self._arrived:
+        if not at_once and self.fresh and self.idle and not self._arrived:
+            # Who has just come is about to ask: closing now would refuse what a moment later could be answered.
+            self._loop.call_later(_FRESH_S, self._close_idle)
+        else:
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        if self.idle and not self._arrived and not self._knocked():
             self._transport.close()
             self.expect_within(self._limits.drain_s)  # TLS says good-bye and waits for an answer
+
+    def _knocked(self) -> bool:
+        """Say whether bytes have come that the loop has not looked at yet: closing over them resets the connection."""
+        opened = self._transport.get_extra_info("socket")
+        if self._transport.is_closing() or opened is None or opened.fileno() < 0:
+            return False
+        waiting = bytearray(4)
+        try:
+            fcntl.ioctl(opened.fileno(), termios.FIONREAD, waiting)
+        except OSError:
+            return False
+        return any(waiting)
 
     async def finish(self, *, linger: bool) -> None:
         """Send what is left and close.

@@ -47,6 +47,7 @@ class Listener:
         self._open: dict[asyncio.Task[None], Link | None] = {}
         self._from: Counter[str] = Counter()
         self._pause: asyncio.TimerHandle | None = None
+        self._stopping = False
 
     @property
     def connections(self) -> int:
@@ -116,7 +117,7 @@ class Listener:
         """Close the connection that has been open longest of those between two requests; it can come again."""
         for link in self._open.values():
             if link is not None and link.idle and not link.stopping:
-                link.stop()
+                link.stop(at_once=True)
                 return True
         return False
 
@@ -131,6 +132,8 @@ class Listener:
         try:
             link = await self._connect(sock)
             self._open[cast("asyncio.Task[None]", asyncio.current_task())] = link
+            if self._stopping:  # it was accepted in the last moment, and is answered all the same
+                link.stop()
             await Http11(self._shared, link, client, _server(sock), tls=self._tls is not None).serve()
         except OSError:  # the client is gone, or no TLS came about
             if link is None:
@@ -157,16 +160,17 @@ class Listener:
 
     async def stop(self, grace_s: float) -> None:
         """Close what is idle now, let the application finish its answers, and cut off the rest after the grace."""
+        self._stopping = True
         if self._pause is not None:
             self._pause.cancel()
         if self._sock.fileno() >= 0:
             asyncio.get_running_loop().remove_reader(self._sock.fileno())
             self._sock.close()
         for task, link in self._open.items():
-            if link is None:
-                task.cancel()
-            else:
+            if link is not None:
                 link.stop()
+            elif self._tls is not None:
+                task.cancel()
         try:
             await self._ended_within(grace_s)
         finally:

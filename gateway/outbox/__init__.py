@@ -2,6 +2,7 @@
 
 from gateway.outbox.admission import Admission
 from gateway.outbox.appending import Appended
+from gateway.outbox.ballast_keeping import BallastKeeper
 from gateway.outbox.damage import StoreDamaged
 from gateway.outbox.entry import Drafting, Entry, Flag, milliseconds, rfc3339, site_zone
 from gateway.outbox.housekeeping import Housekeeper
@@ -20,6 +21,7 @@ __all__ = [
     "Admission",
     "Appended",
     "Arrears",
+    "BallastKeeper",
     "Bounds",
     "Caller",
     "Drafting",

@@ -16,7 +16,8 @@ from typing import Final
 
 from gateway import clock
 from gateway.event import Event, Json, Kind, ZoneRule, event_id
-from gateway.outbox import statements
+from gateway.outbox import epochs, statements
+from gateway.outbox.arrivals import Arrivals
 from gateway.outbox.devices import Book, Page
 from gateway.outbox.entry import Draft, Entry, Flag, dumps, milliseconds, same_statement
 from gateway.outbox.nameless import body_without_person, data_without_person
@@ -58,9 +59,11 @@ class Appender:
         self._book = book
         self.head = head  # the last seq given out; contiguous while the daemon runs
         self.committed = head
+        self.leap = epochs.leap(conn)
         self._entries: list[Entry] = []
         self.impossible: dict[str, tuple[int, int]] = {}  # by device: what it said, and when (ms)
         self.recent = Recent()
+        self.arrivals = Arrivals()
         self.occupancy = Occupancy(conn, settings)
         self._tallying = Tallying(self.occupancy, self.recent)
 
@@ -151,7 +154,7 @@ class Appender:
             revision,
             draft.kind,
             page.id,
-            page.events,
+            page.events + self.leap,
             draft.time,
             draft.received,
             flags,
@@ -160,6 +163,7 @@ class Appender:
         )
         self._conn.execute(statements.INSERT_EVENT, (*row, of_event(*row)))
         self._entries.append(Entry(*row))
+        self.arrivals.note(draft.device.source, draft.kind)
 
     def set_occupancy(self, zone: str, people: int | None) -> Mapping[str, Json]:
         """Say how many are in a zone now, None to reset it; give what is told about it."""
@@ -173,7 +177,9 @@ class Appender:
         now = clock.now()
         page = self._book.page(told.zone.page, milliseconds(now))
         # The page moves with the entry, so a number of it never tells of two things.
-        name = event_id(told.zone.id, "occupancy", page.events + 1, order=milliseconds(now) // 1000)
+        name = event_id(
+            told.zone.id, "occupancy", page.events + self.leap + 1, order=milliseconds(now) // 1000
+        )
         event = Event(
             id=name,
             revision=0,
@@ -200,12 +206,14 @@ class Appender:
     def committed_now(self) -> None:
         """Remember that everything up to the head is on disk."""
         self.committed = self.head
+        self.arrivals.committed()
         self._tallying.hand_over()
 
     def forget(self) -> None:
         """Undo in memory what was rolled back on disk: its numbers are given out again."""
         self.head = self.committed
         self._entries.clear()
+        self.arrivals.forget()
         self._tallying.forget()
         self._book.forget()
 

@@ -113,6 +113,18 @@ def erase(conn: sqlite3.Connection, person: Person, found: Found, mask: Mask) ->
     return Found(entries, letters, held, sorted({*gone, *found.pictures}), found.head, found.letter)
 
 
+def erase_events(conn: sqlite3.Connection, names: Iterable[str]) -> tuple[int, list[str]]:
+    """Take whoever is in these events out, inside the running transaction; give how many, and the pictures' files."""
+    told: set[str] = set()
+    for name in names:
+        for seq, device in conn.execute(
+            f"SELECT seq, device FROM events WHERE {IS_FACT}", (name,)
+        ).fetchall():
+            _strip(conn, seq, name, device)
+            told.add(name)
+    return len(told), pictures.of_events(conn, sorted(told))
+
+
 def mark_behind(conn: sqlite3.Connection, key: bytes, pseudonym: str) -> str | None:
     """Find whose pseudonym this is, at any sink that the store knows."""
     sinks = positions.all_names(conn)

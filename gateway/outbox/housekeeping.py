@@ -12,6 +12,7 @@ from gateway.outbox.store import Outbox
 
 _ROUND_S = 30.0
 _PAUSE_S = 1.0  # when nothing can be removed, asking more often does not help
+_OLD_S = 600.0  # each removal is a commit, which costs a card far more than the few rows in it
 _DAY_MS = 86_400_000
 _ROOM_STEP_ROWS = 500  # under pressure no more than is needed, nearly
 
@@ -22,6 +23,7 @@ class Housekeeper:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._dated = False  # what came in while nobody knew the time has got a date by which it ages
+        self._old_at: float | None = None  # when what is old was removed last, in steady seconds
         self._days_at = 0  # when days were removed last, in ms
         self.removed_settled = 0
         self.removed_owed = 0  # no sink will get these; each sink's account says how many of them it misses
@@ -35,7 +37,11 @@ class Housekeeper:
             self._outbox.pressed.clear()
             # When the disk is in trouble the writer says so, and the next round tries again.
             with contextlib.suppress(StoreUnavailable):
-                await self.tidy()
+                if self._old_are_due():
+                    await self.tidy()
+                    self._old_at = clock.steady() if clock.trusted() else None
+                else:
+                    await self._make_room()
             if self._outbox.space.pressure:
                 await asyncio.sleep(_PAUSE_S)
 
@@ -46,6 +52,11 @@ class Housekeeper:
         else:
             self._dated = False  # by a clock that may be wrong nothing is old
         await self._make_room()
+
+    def _old_are_due(self) -> bool:
+        if not clock.trusted():  # as soon as somebody sets it, all of it is done
+            self._dated, self._old_at = False, None
+        return self._old_at is None or clock.steady() - self._old_at >= _OLD_S
 
     async def _remove_old(self) -> None:
         now = clock.now_ms()

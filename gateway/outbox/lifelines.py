@@ -38,7 +38,7 @@ def enter(appender: Appender, book: Book, drafting: Drafting, verdict: Verdict, 
         return page.liveness
     event = Event(
         # What the device has sent moves between two verdicts, or the verdict itself does.
-        id=event_id(page.id, "liveness", verdict.state, page.events + page.duplicates),
+        id=event_id(page.id, "liveness", verdict.state, page.events + appender.leap + page.duplicates),
         revision=0,
         kind=Kind.LIVENESS,
         device=Device(id=page.id, source=page.source),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.errors import StoreUnavailable
-from gateway.outbox import connection, damage, rescue, salvage, schema, statements
+from gateway.outbox import ballast, connection, damage, replacing, rescue, salvage, schema, statements
 from gateway.outbox.salvage import Salvaged
 
 # A full check reads the whole file; above this size (some seconds on a slow card) it runs after the start.
@@ -41,8 +41,9 @@ def open_directory(directory: Path, max_bytes: int) -> Opened:
 
     Raises `StoreUnavailable` when the directory cannot be used or another gateway uses it.
     """
-    lock = _lock(directory)
+    lock = hold(directory)
     try:
+        ballast.help_to_start(directory)
         return _open(directory, max_bytes, lock)
     except (sqlite3.Error, OSError) as error:
         os.close(lock)
@@ -54,7 +55,8 @@ def open_directory(directory: Path, max_bytes: int) -> Opened:
         raise
 
 
-def _lock(directory: Path) -> int:
+def hold(directory: Path) -> int:
+    """Take the store's directory for this process, which must close what this gives; raises `StoreUnavailable`."""
     try:
         _make(directory)
         lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
@@ -76,6 +78,7 @@ def _lock(directory: Path) -> int:
 
 def _open(directory: Path, max_bytes: int, lock: int) -> Opened:
     path = directory / connection.FILE_NAME
+    replacing.finish(directory)
     salvage.finish(path)
     # A clean stop folds the WAL back; somebody who only looked leaves an empty one behind.
     wal = path.with_name(path.name + "-wal")

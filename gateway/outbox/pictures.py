@@ -72,6 +72,13 @@ def of_events(conn: sqlite3.Connection, events: Sequence[str]) -> list[str]:
     return [name for event in events for name in _forget(conn, "event = ?", (event,))]
 
 
+def forget_missing(conn: sqlite3.Connection, there: Iterable[str]) -> None:
+    """Forget the rows of files that are not there: no row ever names a file that is gone."""
+    if conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'pictures'").fetchone():
+        known = {row[0] for row in conn.execute("SELECT DISTINCT hash FROM pictures")}
+        conn.executemany("DELETE FROM pictures WHERE hash = ?", [(name,) for name in known - set(there)])
+
+
 def total(conn: sqlite3.Connection) -> tuple[int, int]:
     """Count the files and their bytes."""
     row = conn.execute(

@@ -17,6 +17,7 @@ from typing import Any
 from gateway.outbox import (
     accounts,
     connection,
+    epochs,
     heading,
     leaves,
     occupancy,
@@ -38,7 +39,7 @@ _EXACT = 2**53
 _HOUR_BITS = 2**60
 _KEY_DIGITS = 64
 UNTOLD = "untold"  # what the store remembers of a rescue after which no account can name all that was lost
-NEEDED_META = ("head", "skipped", "pseudonym_key")
+NEEDED_META = ("head", "skipped", "pseudonym_key", epochs.META)
 _MARKS = ",".join("?" * len(sums.CHECKED_COLUMNS.split(",")))
 _KEEP_EVENT = f"INSERT OR IGNORE INTO events ({sums.CHECKED_COLUMNS}) VALUES ({_MARKS})"
 _MOST_NAMED = 10
@@ -49,7 +50,8 @@ _LIFETIMES = (
 )
 _PAGES = (
     "INSERT INTO devices (id, source, first_seen, last_seen, events, duplicates, repaired, pruned)"
-    " SELECT device, coalesce(min(json_extract(body, '$.source')), ''), min(received), max(received), max(device_seq),"
+    " SELECT device, coalesce(min(json_extract(body, '$.source')), ''), min(received), max(received),"
+    f" max(device_seq % {epochs.SPAN}),"
     " 0, 0, 0 FROM events WHERE true"
     " GROUP BY device ON CONFLICT (id) DO UPDATE SET events = max(events, excluded.events)"
 )
@@ -316,7 +318,7 @@ def _readable(table: str, row: Row) -> bool:
 def is_readable_meta(key: str, text: str) -> bool:
     """Say whether a fact about the store itself can be what was written; without it no start is possible."""
     match key:
-        case "head" | "skipped":
+        case "head" | "skipped" | epochs.META:
             return text.isascii() and text.isdecimal() and int(text) < _EXACT
         case "pseudonym_key":
             return len(text) == _KEY_DIGITS and all(digit in string.hexdigits for digit in text)

@@ -31,6 +31,7 @@ class Room:
                 settings.directory,
                 max_bytes=settings.max_bytes,
                 min_free_bytes=settings.min_free_bytes,
+                ballast_bytes=settings.ballast_bytes,
             )
         if self.space.pressure:
             self.pressed.set()

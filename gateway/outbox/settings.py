@@ -19,6 +19,7 @@ class Settings:
     keep_days: float = 30
     max_bytes: int = 2 * 1024**3
     min_free_bytes: int = 200 * 1024**2
+    ballast_bytes: int = 0  # what is taken up beside the store, to be given back on a full disk
     when_full: str = "refuse"
     commit_queue: int = 2_000
     letters: Bounds = field(default_factory=Bounds)

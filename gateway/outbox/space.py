@@ -5,6 +5,8 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.outbox import ballast
+
 # Kept free below the hard bound for cursors, letters and removals: they must work when appending must not.
 RESERVE_SHARE = 0.05
 # Housekeeping begins this much earlier, so that a store which is full of settled events never refuses one.
@@ -19,6 +21,7 @@ class Space:
     max_bytes: int
     disk_free: int
     disk_reserve: int
+    ballast_given_back: bool = False  # the disk was full, and has had no room for a ballast since
 
     @property
     def limit(self) -> int:
@@ -41,15 +44,25 @@ class Space:
         return self.disk_free < self.disk_reserve
 
 
-def look(conn: sqlite3.Connection, directory: Path, *, max_bytes: int, min_free_bytes: int) -> Space:
+def look(
+    conn: sqlite3.Connection,
+    directory: Path,
+    *,
+    max_bytes: int,
+    min_free_bytes: int,
+    ballast_bytes: int = 0,
+) -> Space:
     """Measure the room; cheap enough for once a second."""
     pages = (
         conn.execute("PRAGMA page_count").fetchone()[0] - conn.execute("PRAGMA freelist_count").fetchone()[0]
     )
     disk = os.statvfs(directory)
+    given_back = ballast_bytes > 0 and ballast.is_given_back(directory)
     return Space(
         used=pages * conn.execute("PRAGMA page_size").fetchone()[0],
         max_bytes=max_bytes,
         disk_free=disk.f_bavail * disk.f_frsize,
-        disk_reserve=min_free_bytes,
+        # What was given back is for places, removals and erasures: events must not eat it up.
+        disk_reserve=max(min_free_bytes, 2 * ballast_bytes) if given_back else min_free_bytes,
+        ballast_given_back=given_back,
     )

@@ -7,7 +7,6 @@ entries through `follow`; the newest entries are also kept in memory (`tail.py`)
 import asyncio
 import contextlib
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,10 +18,11 @@ from anyio import to_thread
 from gateway import clock
 from gateway.errors import StoreUnavailable
 from gateway.event import Event
-from gateway.outbox import connection, damage, letters, opening, pictures, polls, reading, salvage
+from gateway.outbox import connection, damage, epochs, letters, opening, pictures, polls, reading, salvage
 from gateway.outbox.admission import Admission
 from gateway.outbox.ages import Ages
 from gateway.outbox.appending import Appended, Appender
+from gateway.outbox.arrivals import Arrivals
 from gateway.outbox.desk import Desk
 from gateway.outbox.devices import Book
 from gateway.outbox.entry import Entry, Flag, milliseconds
@@ -60,6 +60,7 @@ class Outbox:
     def __init__(self, settings: Settings, opened: opening.Opened) -> None:
         self.settings = settings
         self.salvaged = opened.salvaged
+        self.restored = epochs.restored(opened.conn)
         self.unchecked = opened.unchecked  # too large to be checked before the start, after an unclean stop
         self.path = settings.directory / connection.FILE_NAME
         self._opened = opened
@@ -219,6 +220,11 @@ class Outbox:
 
         return await self.write(work)
 
+    @property
+    def arrivals(self) -> Arrivals:
+        """What came in since the start."""
+        return self._appender.arrivals
+
     # What was counted of late
 
     @property
@@ -363,10 +369,14 @@ class Outbox:
         return self._writer.failure
 
     @property
+    def refused(self) -> asyncio.Event:
+        """Set when a transaction failed."""
+        return self._writer.refused
+
+    @property
     def hanging_s(self) -> float:
-        """For how long the running transaction has been running."""
-        since = self._writer.busy_since
-        return 0.0 if since is None else time.monotonic() - since
+        """For how long the writer has been at one step, such as a commit; 0 while it has nothing to do."""
+        return self._writer.hanging_s
 
     def damaged(self, found: damage.StoreDamaged) -> None:
         """Stop writing for good: somebody found the file damaged. The next start saves what can be read."""

@@ -112,6 +112,9 @@ class Writer:
         self._company = 1
         self.commits = 0
         self.busy_since: float | None = None  # monotonic; a commit that hangs shows here
+        self._resting = True  # there is nothing to do
+        self._step_since = time.monotonic()  # of what the writer does now, in a commit or beside it
+        self.refused = asyncio.Event()  # a transaction failed; whoever waits for that clears it
         self.failure: str | None = None  # why the last transaction failed, None after a good one
 
     async def submit(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -129,6 +132,7 @@ class Writer:
                 f"The store is behind: {len(self._jobs)} commits are waiting for the disk."
             )
         job: Job[T] = Job(work, asyncio.get_running_loop().create_future())
+        self._given()
         self._jobs.append(job)
         self._wake.set()
         return await job.done
@@ -141,9 +145,21 @@ class Writer:
         if self._damage is not None or self._stopping:
             raise self._damage or StoreUnavailable("The gateway is stopping.")
         lone = Lone(work, asyncio.get_running_loop().create_future())
+        self._given()
         self._lone.append(lone)
         self._wake.set()
         await lone.done
+
+    @property
+    def hanging_s(self) -> float:
+        """For how long the writer has been at one step of its work, in a commit or beside it; 0 while it has none."""
+        has_work = not self._resting or self._jobs or self._lone
+        return time.monotonic() - self._step_since if has_work else 0.0
+
+    def _given(self) -> None:
+        """Count a hang from here when there was nothing to do until now."""
+        if self._resting and not self._jobs and not self._lone:
+            self._step_since = time.monotonic()
 
     def nudge(self) -> None:
         """Make a transaction even if no job waits: something lazy should be on disk now."""
@@ -160,12 +176,15 @@ class Writer:
     async def run(self) -> None:
         """Commit until `stop` was called and every job is done; raises `StoreDamaged` when the file is."""
         while self._damage is None:
+            self._resting, self._step_since = False, time.monotonic()
             while self._lone:
                 await self._do_alone(self._lone.popleft())
             if not self._jobs and not self._wake.is_set():
+                self._resting = True
                 if self._stopping:
                     return
                 await self._wake.wait()
+            self._resting, self._step_since = False, time.monotonic()
             self._wake.clear()
             if self._company > 1:
                 await self._gather()
@@ -176,6 +195,7 @@ class Writer:
             await self._commit(batch)
             if self._jobs:
                 self._wake.set()
+        self._resting = True
         raise self._damage
 
     def stop(self) -> None:
@@ -184,7 +204,7 @@ class Writer:
         self._wake.set()
 
     async def _do_alone(self, lone: "Lone") -> None:
-        self.busy_since = time.monotonic()
+        self.busy_since = self._step_since = time.monotonic()
         try:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(lone.work, self._conn, limiter=self._limiter)
@@ -213,7 +233,7 @@ class Writer:
                 return
 
     async def _commit(self, batch: list[Job[Any]]) -> None:
-        self.busy_since = started = time.monotonic()
+        self.busy_since = self._step_since = started = time.monotonic()
         try:
             # Shielded: a commit that has begun is always waited for, whoever is being cancelled.
             with anyio.CancelScope(shield=True):
@@ -224,6 +244,8 @@ class Writer:
         finally:
             self.busy_since = None
         self.failure = None if error is None else str(error)
+        if error is not None:
+            self.refused.set()
         try:
             if error is None:
                 self.commits += 1

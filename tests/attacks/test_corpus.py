@@ -26,6 +26,7 @@ host = "127.0.0.1"
 port = {port}
 [store]
 path = "{directory}/store"
+ballast_bytes = 0
 letters_per_sender = 20
 [adoption]
 unknown_devices = "accept"

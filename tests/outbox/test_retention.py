@@ -1,5 +1,6 @@
 """What leaves the log, in which order, and that every sink's account says so."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -52,6 +53,31 @@ async def test_what_is_old_and_settled_goes(tmp_path):
         await housekeeper.tidy()
         assert list(range(21, 31)) == seqs(tmp_path)
         balanced(tmp_path, "sink")
+
+
+async def test_age_is_looked_at_seldom(tmp_path, monkeypatch):
+    """What is old goes with the first round and then every ten minutes: each removal is a commit, which wears a card."""
+    monkeypatch.setattr("gateway.outbox.housekeeping._ROUND_S", 0.01)
+    async with opened(tmp_path, keep_days=30) as outbox:
+        await outbox.append(some_old(40), NOW - timedelta(days=40))
+        housekeeper = Housekeeper(outbox)
+        running = asyncio.create_task(housekeeper.run())
+        try:
+            await within(lambda: housekeeper.removed_settled == 10)
+            commits = outbox.commits
+            await outbox.append(some_old(35), NOW - timedelta(days=35))
+            await asyncio.sleep(0.3)
+            assert (10, commits + 1) == (housekeeper.removed_settled, outbox.commits)
+            monkeypatch.setattr("gateway.outbox.housekeeping._OLD_S", 0.0)
+            await within(lambda: housekeeper.removed_settled == 20)
+        finally:
+            running.cancel()
+
+
+async def within(holds):
+    async with asyncio.timeout(20):
+        while not holds():
+            await asyncio.sleep(0.01)
 
 
 async def test_age_removes_step_by_step_to_the_end(tmp_path, monkeypatch):

@@ -22,6 +22,7 @@ host = "127.0.0.1"
 port = {port}
 [store]
 path = "{directory}/store"
+ballast_bytes = 0
 {store}
 [runtime]
 socket = "{directory}/control.sock"

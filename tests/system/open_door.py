@@ -17,6 +17,7 @@ host = "127.0.0.1"
 port = {port}
 [store]
 path = "{directory}/store"
+ballast_bytes = 0
 min_free_bytes = 0
 [runtime]
 socket = "{directory}/control.sock"

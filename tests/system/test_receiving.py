@@ -25,6 +25,7 @@ port = {port}
 {listen}
 [store]
 path = "{directory}/store"
+ballast_bytes = 0
 letters_per_sender = 5
 {store}
 [runtime]

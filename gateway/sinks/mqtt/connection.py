@@ -66,7 +66,7 @@ class Connection:
         self,
         options: MqttOptions,
         *,
-        will: tuple[str, bytes],
+        will: tuple[str, bytes] | None,
         on_ack: Callable[[int, int], bool],
         on_turn: Callable[[], None],
     ) -> None:
@@ -91,7 +91,7 @@ class Connection:
         self._strays = 0
         self._client = self._new_client(will)
 
-    def _new_client(self, will: tuple[str, bytes]) -> _Client:
+    def _new_client(self, will: tuple[str, bytes] | None) -> _Client:
         options = self._options
         client = _Client(
             CallbackAPIVersion.VERSION2,
@@ -100,8 +100,8 @@ class Connection:
             reconnect_on_failure=False,
         )
         client.username_pw_set(options.username, options.password)
-        topic, payload = will
-        client.will_set(topic, payload, qos=1, retain=True)
+        if will is not None:
+            client.will_set(*will, qos=1, retain=True)
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_log = self._logged

@@ -80,11 +80,7 @@ class MqttSink:
 
     def _check(self, terms: Terms) -> None:
         if not terms.qos_1:
-            raise SinkUnavailable(
-                f"{self._options.endpoint} takes no QoS 1, without which nothing can be known to arrive: "
-                "use a broker that does.",
-                fault="mqtt_no_qos_1",
-            )
+            raise trouble.no_qos_1(self._options)
 
     async def _introduce(self, connection: Connection, terms: Terms) -> None:
         """Show status and states. The status must be acknowledged: from then on a fault is not the greeting's."""

@@ -130,6 +130,14 @@ def refused(code: int, reason: str, options: MqttOptions) -> SinkUnavailable:
     return SinkUnavailable(f"{at} refuses the connection: {said}.", fault="mqtt_unwilling")
 
 
+def no_qos_1(options: MqttOptions) -> SinkUnavailable:
+    """Say that nothing can be known to arrive there."""
+    return SinkUnavailable(
+        f"{options.endpoint} takes no QoS 1, without which nothing can be known to arrive: use a broker that does.",
+        fault="mqtt_no_qos_1",
+    )
+
+
 def ended_early(loss: Loss, options: MqttOptions) -> SinkUnavailable:
     """Say why a connection ended before CONNECT was answered."""
     if any(word in loss.detail.lower() for word in ("ssl", "tls", "certificate")):

@@ -70,13 +70,18 @@ def next_ask(instance: Instance, cursor: Cursor, now: datetime) -> Ask:
     if isinstance(errand, Mapping) and 0 <= now_ms - (_number(errand, "at") or 0) <= _FRESH_MS:
         return Ask(target=_errand(errand), timeout_s=_ERRAND_S)
     if place.last is None and instance.start == "now":
-        return Ask(target=_events(order="DESC", limit=1), timeout_s=_ERRAND_S)
+        return newest()
     if place.mark is not None and _look_back(place, instance, now_ms):
         since = max(place.mark - OVERLAP, 0)
         return Ask(target=_events(sinceId=since, order="ASC", limit=instance.limit), timeout_s=_ERRAND_S)
     wait = int(instance.wait_s)
     target = _events(sinceId=place.last or 0, order="ASC", limit=instance.limit, timeout=wait)
     return Ask(target=target, timeout_s=wait + _MARGIN_S)
+
+
+def newest() -> Ask:
+    """Ask for the newest event alone: what is asked first, and what may be asked at any time."""
+    return Ask(target=_events(order="DESC", limit=1), timeout_s=_ERRAND_S)
 
 
 def is_follow(target: str) -> bool:
