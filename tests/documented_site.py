@@ -112,11 +112,11 @@ def receiver() -> Iterator[tuple[int, list, dict]]:
 def broker_of_the_page(folder: Path) -> Mosquitto:
     """Build a mosquitto from the two files in mqtt.md; only its port and its folders are ours."""
     conf, acl = blocks("mqtt.md", "conf")
-    (folder / "acl").write_text(acl)
-    (folder / "passwd").touch()
+    (folder / "site-gateway.acl").write_text(acl)
+    (folder / "site-gateway.passwd").touch()
     (folder / "kept").mkdir()
     for user in ("gateway", "reader"):
-        words = ["mosquitto_passwd", "-b", str(folder / "passwd"), user, f"{user}-pass"]
+        words = ["mosquitto_passwd", "-b", str(folder / "site-gateway.passwd"), user, f"{user}-pass"]
         subprocess.run(words, check=True, capture_output=True)
     lines = [line for line in conf.splitlines() if line and not line.startswith(("#", "listener"))]
     ours = [line.replace("/etc/mosquitto", str(folder)) for line in lines]

@@ -60,9 +60,9 @@ def field_at(place: Place, raw: Mapping[str, Any]) -> FieldInfo | None:
 
 
 def home_of(option: str) -> str | None:
-    """Name the section that has this option, when just one has it; the callbacks port has those of the first port too."""
+    """Name the section that has this option, when just one has it; of a port's options, that of the devices' port."""
     homes = [name for name in Config.model_fields if option in options_of(table_at((name,), {}))]
-    homes = [name for name in homes if name != "callbacks"] or homes
+    homes = [name for name in homes if name not in {"callbacks", "monitoring"}] or homes
     return homes[0] if len(homes) == 1 else None
 
 

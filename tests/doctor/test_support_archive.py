@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from canaries import FIXTURES, WORD, Planted, document, members, packed, push
+from bundle_canaries import FIXTURES, WORD, Planted, document, members, packed, push
 from far_end_site import SECRET, secret
 from site_under_test import Daemon
 
