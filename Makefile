@@ -4,7 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A second interpreter that the product supports, when the machine has one: the network layer differs between them.
 OTHER := $(shell $(PYTHON) packaging/other_python.py)
-DEBIAN := mosquitto gcc libc6-dev e2fsprogs mount systemd lintian zsh fish man-db apt-utils gpg mtools mmdebstrap debian-archive-keyring systemd-container
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test debian lint types tests tests-other deb deb-lint deb-arm64-test apt-repo soak bugs bench bench-peers fuzz audit lock clean
@@ -25,7 +24,7 @@ debian:
 	command -v systemd-analyze >/dev/null || missing="$$missing systemd"; \
 	command -v mmdebstrap >/dev/null || missing="$$missing mmdebstrap debian-archive-keyring"; \
 	command -v systemd-nspawn >/dev/null || missing="$$missing systemd-container"; \
-	for one in lintian zsh fish man:man-db apt-ftparchive:apt-utils gpg mcopy:mtools; do \
+	for one in lintian zsh fish man:man-db ip:iproute2 apt-ftparchive:apt-utils gpg mcopy:mtools; do \
 	  command -v $${one%:*} >/dev/null || missing="$$missing $${one#*:}"; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; \
@@ -35,7 +34,9 @@ debian:
 # Of the package prometheus only the checker is wanted: no server that starts, and 48 MB instead of a hundred.
 .promtool/promtool:
 	rm -rf .promtool && mkdir .promtool
-	cd .promtool && apt-get -q -o APT::Sandbox::User=root download prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool
+	@cd .promtool && load="apt-get -q -o APT::Sandbox::User=root download prometheus"; $$load || { apt-get update -q && $$load; } || { \
+	  echo "The checker promtool could not be loaded: run apt-get update as root, or install the package prometheus, then try again." >&2; exit 1; }
+	cd .promtool && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool
 	mv .promtool/usr/bin/promtool .promtool/promtool.new && rm -rf .promtool/usr .promtool/*.deb && mv .promtool/promtool.new $@
 
 $(VENV)/ready: requirements-dev.lock pyproject.toml
@@ -55,8 +56,10 @@ types: $(VENV)/ready
 tests: $(VENV)/ready
 	$(BIN)/python -m pytest -n 3 --dist worksteal
 
-# What behaves differently on another Python: sockets, loop, shutdown, SQLite, XML and JSON; and one kill with its control.
+# What behaves differently on another Python: sockets, loop, shutdown, SQLite, XML and JSON, files and archives, programs
+# that are started; and one kill with its control.
 OTHER_TESTS := tests/http tests/sinks tests/outbox tests/reading tests/sources/test_fixtures.py tests/system/test_receiving.py \
+  tests/backup tests/firstboot tests/doctor/test_doctor_command.py \
   tests/chaos/test_kills.py::test_kill_control tests/chaos/test_kills.py::test_kill_with_both_sinks_up \
   tests/chaos/test_lines.py::test_lines_control tests/chaos/test_disks_failing.py::test_disk_that_does_not_fail
 tests-other: $(VENV)/ready
@@ -88,7 +91,7 @@ apt-repo:  ## put the packages in dist/ into the signed repository dist/apt; APT
 soak: $(VENV)/ready debian  ## every experiment of tests/chaos in its long form, under two hours; ends with one table
 	$(BIN)/python -m pytest tests/chaos --soak --soak-table soak-table.md -n 2 --timeout 7200
 
-bugs: $(VENV)/ready  ## plant ten deliberate bugs, one by one, and see each caught by a named test
+bugs: $(VENV)/ready  ## plant eleven deliberate bugs, one by one, and see each caught by a named test
 	$(BIN)/python tests/chaos/replay_bugs.py
 
 bench: $(VENV)/ready debian  ## measure, in ratios; about 25 minutes
@@ -121,4 +124,4 @@ lock:  ## make the lock files anew from pyproject.toml
 	.venv-lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --extra audit pyproject.toml -o requirements-audit.lock
 
 clean:  ## remove what the targets made
-	rm -rf .roots .venv .venv-other .venv-lock .venv-fuzz .venv-audit .fuzz .deb .promtool build dist .mypy_cache .ruff_cache .hypothesis
+	rm -rf .roots .venv .venv-other .venv-lock .venv-fuzz .venv-audit .fuzz .deb .promtool .peers soak-table.md build dist .mypy_cache .ruff_cache .hypothesis

@@ -102,7 +102,8 @@ ACTIONS: dict[str, str] = {
     "poll_name": "Check the host name in `endpoint` and the name server of this box, or write the address.",
     "poll_not_found": "Check host and port of `endpoint`, and that the interface is switched on there.",
     "poll_redirect": "Put the right address into `endpoint`; the gateway does not follow redirects.",
-    "poll_refused": "Check that the polled program runs, host and port of `endpoint`, and that computer's firewall.",
+    "poll_refused": "Start the polled program on that computer (Camlytics, for one), or check host and port of `endpoint`"
+    " and its firewall.",
     "poll_timeout": "Check that the computer is on, its firewall, and the network between.",
     "poll_tls": "Check the certificate there, the scheme in `endpoint`, and the clock of this box.",
     "poll_too_large": "Lower the limit of this poll in the configuration; report this if it does not help.",
@@ -145,7 +146,8 @@ ACTIONS: dict[str, str] = {
     "sink_unavailable": "Nothing is lost; the gateway keeps trying. Check the far end if this lasts.",
     "pictures_given_up": "Free space on the disk of store.path, or set pictures.keep to false; no event is lost by this.",
     "ballast_missing": "Free space on the disk of store.path, or set store.ballast_bytes to a size that fits, or to 0.",
-    "disk_full": "Free space on the disk of store.path, or lower store.min_free_bytes if the disk is small.",
+    "disk_full": "Free space on that disk: `sudo gateway doctor` helps to find what fills it. Is it a small disk, lower"
+    " store.min_free_bytes.",
     "store_failed": f"{DISK_ADVICE} Devices are told to keep what they send until it works again.",
     "store_full": "Bring the sink that is behind back, free disk space, or raise store.max_bytes.",
     "store_restored": "Compare the totals of that day with another source. Remove the replaced store when nobody needs it.",
@@ -155,7 +157,8 @@ ACTIONS: dict[str, str] = {
     "terminal_refuses": "Look at the push setting on the terminal's own page; only its pushes tell whether it is right.",
     "terminal_unreachable": "Check its power, its cable and its address; what it sends meanwhile is kept on it.",
     "terminal_asks_to_open_door": "On the terminal, remove this gateway's address from remote_authentication_address.",
-    "unreadable_pushes": "Look at them with `gateway letters list`; the reason says what could not be read.",
+    "unreadable_pushes": "Look at the device with that sender's address: set it to a format in docs/people-counter.md,"
+    " docs/face-terminal.md or docs/camio.md, or report it. `gateway letters list` shows what came.",
     "refused_sender": "Add the sender's network to listen.allow if it is yours.",
     "refused_request": "Check the sender; the reason says which limit of [listen] it hit.",
     "window_without_length": "Check the device's firmware: it reports windows that end when they begin.",

@@ -68,13 +68,11 @@ def watchdog_interval_s() -> float | None:
     return int(text) / 1_000_000 if text.isdecimal() and int(text) > 0 else None
 
 
-def listen_fds() -> list[socket.socket]:
-    """Take over the sockets that systemd opened for us; a second call gets none."""
-    return [sock for _, sock in named_fds()]
-
-
 def named_fds() -> list[tuple[str, socket.socket]]:
-    """Take them over with the name that each has in its unit (FileDescriptorName=), "" without one."""
+    """Take over the sockets that systemd opened for us; a second call gets none.
+
+    Each comes with the name that it has in its unit (FileDescriptorName=), "" without one.
+    """
     meant = os.environ.pop("LISTEN_PID", "") == str(os.getpid())
     count = os.environ.pop("LISTEN_FDS", "")
     names = os.environ.pop("LISTEN_FDNAMES", "").split(":")

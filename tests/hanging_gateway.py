@@ -58,7 +58,7 @@ def hang_the_task(part, work):
 
 
 if __name__ == "__main__":
-    watchdog._COMMIT_LIMIT_S = watchdog._SINK_LIMIT_S = 4.0
+    watchdog.COMMIT_LIMIT_S = watchdog._SINK_LIMIT_S = 4.0
     Gateway.run = hang_the_loop(Gateway.run)
     Writer._transact = hang_the_thread(Writer._transact)
     Writer._commit = hang_the_task("step", Writer._commit)

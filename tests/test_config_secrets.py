@@ -201,7 +201,9 @@ def test_signing_secrets_are_one_or_several(tmp_path):
 def test_what_cannot_sign_is_refused(file, content):
     """A signing secret has its prefix and at least 24 bytes in Base64."""
     file.write_text(content)
-    assert "does not hold a signing secret" in refusal(https, f'secret_file = "{file}"').problem
+    refused = refusal(https, f'secret_file = "{file}"')
+    assert "does not hold a signing secret" in refused.problem
+    assert "copy the whole of it again" in (refused.suggestion or "")
     file.write_text(SIGNING + "\n")
     assert SIGNING == https(f'secret_file = "{file}"').secret_file[0].reveal()
 

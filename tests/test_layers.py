@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 TABLE: dict[str, set[str]] = {
     # the waist, and leaves that know nothing
     "clock": set(),
+    "durable": set(),
     "errors": set(),
     "event": set(),
     "faults": {"clock", "errors"},
@@ -29,7 +30,7 @@ TABLE: dict[str, set[str]] = {
     "systemd": set(),
     "masking": {"redact"},
     "logs": set(),
-    "config": {"errors"},
+    "config": {"errors", "durable"},
     # contracts
     "source": {"event"},
     "sink": set(),
@@ -40,10 +41,10 @@ TABLE: dict[str, set[str]] = {
     "sinks.*": {"sink", "event", "errors", "wary"},
     "sinks": set(),
     # the log
-    "outbox": {"event", "errors", "clock"},
+    "outbox": {"event", "errors", "clock", "durable"},
     "zone_states": {"outbox"},
     "projection": {"liveness", "zone_states", "outbox", "sink", "clock"},
-    "album": {"outbox", "event", "errors", "faults", "clock"},
+    "album": {"outbox", "event", "errors", "faults", "clock", "durable"},
     "intake": {"album", "outbox", "event", "errors", "clock"},
     "incidents": {"intake", "outbox", "sources.*", "event", "errors", "faults", "clock"},
     # the loops and the listener
@@ -58,10 +59,10 @@ TABLE: dict[str, set[str]] = {
     "provisioning": {"errors", "wary"},
     "liveness": {"outbox", "event", "errors", "faults", "clock"},
     # what takes a configuration over from the card, before the daemon starts
-    "firstboot": {"clock", "errors", "config"},
+    "firstboot": {"clock", "errors", "config", "durable"},
     "control": {"outbox", "projection", "errors", "clock"},
     # what another box needs to go on where this one stopped
-    "backup": {"outbox", "config", "errors", "clock"},
+    "backup": {"outbox", "config", "errors", "clock", "durable"},
     "monitoring": set(),
     # the options of a sink, from its section
     "outlets": {"config", "event", "sinks.*"},

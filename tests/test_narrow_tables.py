@@ -57,6 +57,16 @@ def test_no_line_is_wider_than_the_screen(command, width, monkeypatch, capsys):
         assert 1 <= sum(line.startswith(head) or head in line.split("  ") for line in lines)
 
 
+def test_the_last_error_is_short_on_a_narrow_screen(monkeypatch):
+    """The whole error stands among the faults; beside the sink a narrow screen has its first words, a file all of it."""
+    sink = {"name": "home", "last_error": _LONG["last_error"]}
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "Connection refused by the broker at 192.168.1.5 port ..." == looking._shorter(sink)["last_error"]
+    assert {"last_error": None} == looking._shorter({"last_error": None})
+    monkeypatch.setenv("COLUMNS", "300")
+    assert sink == looking._shorter(sink)
+
+
 def test_what_fits_stays_a_table(monkeypatch, capsys):
     """Two short columns are one line for each row, also on a phone."""
     monkeypatch.setenv("COLUMNS", "40")

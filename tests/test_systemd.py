@@ -120,7 +120,7 @@ os.environ["LISTEN_PID"] = str(os.getpid()) if sys.argv[1] == "ours" else "1"
 from gateway import systemd
 named = systemd.named_fds()
 taken = [one for _, one in named]
-again = systemd.listen_fds()
+again = systemd.named_fds()
 print(len(taken), len(again), sorted(n for n in os.environ if n.startswith("LISTEN_")))
 if len(named) > 1:
     print([name for name, _ in named])

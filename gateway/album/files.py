@@ -2,10 +2,10 @@
 
 import base64
 import binascii
-import os
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
+
+from gateway import durable
 
 
 def remove_files(paths: Iterable[Path]) -> None:
@@ -17,23 +17,8 @@ def remove_files(paths: Iterable[Path]) -> None:
 def write_durably(path: Path, content: bytes) -> None:
     """Put a file on disk, whole or not at all, for the owner's eyes only."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    fresh = path.with_name(f"fresh-{secrets.token_hex(8)}")
-    try:
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.rename(path)
-    except OSError:
-        fresh.unlink(missing_ok=True)
-        raise
-    for folder in (path.parent, path.parent.parent):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    durable.put(path, content, mode=0o600)
+    durable.sync(path.parent.parent)
 
 
 def jpeg(text: str) -> bytes | None:

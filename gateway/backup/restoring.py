@@ -2,26 +2,25 @@
 
 import contextlib
 import os
-import pwd
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from gateway.backup import archive, forgetting
+from gateway import durable
+from gateway.backup import archive, forgetting, inspecting, owning
 from gateway.backup.about import About, Figures, NotABackup, figures_of, read_about
 from gateway.backup.comparing import check_gateway, check_schema, check_way
 from gateway.backup.telling import Restored
-from gateway.config import moving
+from gateway.config import moving, settings
 from gateway.config.moving import Places
 from gateway.errors import ConfigError, GatewayError, StoreUnavailable
-from gateway.outbox import connection, damage, epochs, opening, pictures, replacing, schema
+from gateway.outbox import connection, damage, disk, epochs, opening, pictures, replacing, schema
 
-_USER = "gateway"
 _MOST_SMALL = 100
 
 
@@ -31,6 +30,7 @@ class Wish:
 
     path: Path  # of the configuration
     backwards: bool = False
+    store: Path | None = None  # the unusual folder that the configuration in the backup may name
 
 
 @dataclass(slots=True)
@@ -75,28 +75,24 @@ def _restore(source: IO[bytes], wish: Wish, stack: ExitStack) -> Restored:
         small.take(member)
     else:
         raise NotABackup("There is no store in this backup.")
-    places = _places(wish.path, small, said)
-    directory = _hold(places.store, stack)
-    here = _figures(directory, wish)
-    check_way(said, here, directory, backwards=wish.backwards)
-    _demand_room(directory, said, member, places.min_free_bytes)
-    part = directory / replacing.PART
-    stack.callback(shutil.rmtree, part, ignore_errors=True)
-    part.mkdir(mode=0o700)
-    _unpack(member, part / connection.FILE_NAME)
-    restored = Restored(about=said, store=directory)
-    for picture in parts:  # all that may follow
-        if not picture.name.startswith(archive.PICTURES):
-            raise NotABackup(f"This is not a backup: {picture.name} is in the wrong place.")
-        _demand_room(directory, said, picture, places.min_free_bytes)
-        (part / replacing.PICTURES).mkdir(mode=0o700, exist_ok=True)
-        _unpack(picture, part / replacing.PICTURES / picture.name.removeprefix(archive.PICTURES))
-        restored.pictures += 1
-    restored.erased_again = _number_anew(part, said, here, directory)
-    _settle(directory, part)
-    restored.aside = replacing.commit(directory, time.strftime("%Y%m%dT%H%M%S", time.gmtime()))
-    if restored.aside is not None:
-        restored.aside_bytes = sum(f.stat().st_size for f in restored.aside.rglob("*") if f.is_file())
+    places = _places(wish, small, said)
+    directory = places.store
+    hold = _hold(directory, stack)
+    with owning.as_owner(directory):
+        replacing.finish(directory)
+        here = _figures(directory, wish)
+        check_way(said, here, directory, backwards=wish.backwards)
+        _demand_room(directory, said, member, places.min_free_bytes)
+        part = directory / replacing.PART
+        stack.callback(_clear, directory, part)
+        restored = _unpack_all(member, parts, said, directory, places.min_free_bytes)
+        restored.erased_again = _number_anew(part, said, here, directory)
+        _settle(part)
+    hold.give(part)
+    with owning.as_owner(directory):
+        restored.aside = replacing.commit(directory, time.strftime("%Y%m%dT%H%M%S", time.gmtime()))
+        if restored.aside is not None:
+            restored.aside_bytes = sum(f.lstat().st_size for f in restored.aside.rglob("*") if f.is_file())
     try:
         _put_settings(wish.path, small, said, restored)
     except OSError as error:
@@ -106,40 +102,55 @@ def _restore(source: IO[bytes], wish: Wish, stack: ExitStack) -> Restored:
     return restored
 
 
-def _places(path: Path, small: _Small, said: About) -> Places:
+def _unpack_all(
+    store: archive.Member, pictures: Iterator[archive.Member], said: About, directory: Path, reserve: int
+) -> Restored:
+    """Unpack the store and all that may follow it: pictures."""
+    part = directory / replacing.PART
+    part.mkdir(mode=0o700)
+    _unpack(store, part / connection.FILE_NAME)
+    restored = Restored(about=said, store=directory)
+    for picture in pictures:
+        if not picture.name.startswith(archive.PICTURES):
+            raise NotABackup(f"This is not a backup: {picture.name} is in the wrong place.")
+        _demand_room(directory, said, picture, reserve)
+        (part / replacing.PICTURES).mkdir(mode=0o700, exist_ok=True)
+        _unpack(picture, part / replacing.PICTURES / picture.name.removeprefix(archive.PICTURES))
+        restored.pictures += 1
+    return restored
+
+
+def _clear(directory: Path, part: Path) -> None:
+    with owning.as_owner(directory):
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _places(wish: Wish, small: _Small, said: About) -> Places:
     """Say where the store belongs: the configuration that is here goes before the one in the backup."""
-    here = path.exists()
+    path, here = wish.path, wish.path.exists()
     text = path.read_text("utf-8") if here else small.config(said.gateway)
     places = moving.places(text, str(path) if here else "the configuration in the backup")
     check_gateway(said, places.gateway, path if here else None)
+    if not here and places.store not in (_usual(), wish.store):
+        raise GatewayError(
+            f"The configuration in the backup has its store in {places.store}, which is not the usual folder."
+            f" If it belongs there on this box too, add --store {places.store}. Nothing here was changed."
+        )
     return places
 
 
-def _hold(directory: Path, stack: ExitStack) -> Path:
-    """Have the folder for ourselves, and for the gateway's user afterwards."""
+def _usual() -> Path:
+    return moving.places("").store
+
+
+def _hold(directory: Path, stack: ExitStack) -> owning.Held:
+    """Have the folder for ourselves."""
     try:
-        handle = opening.hold(directory)
+        return stack.enter_context(owning.held(directory, _usual()))
     except StoreUnavailable as error:
         raise GatewayError(
             f"{error} To stop the gateway: systemctl stop gateway.socket gateway.service"
         ) from error
-    stack.callback(os.close, handle)
-    if os.geteuid() == 0 and directory.stat().st_uid == 0:
-        user = _user()
-        if user is not None:
-            os.chown(directory, user.pw_uid, user.pw_gid)
-    owner = directory.stat()
-    if os.geteuid() == 0:
-        os.fchown(handle, owner.st_uid, owner.st_gid)
-    replacing.finish(directory)
-    return directory
-
-
-def _user() -> pwd.struct_passwd | None:
-    try:
-        return pwd.getpwnam(_USER)
-    except KeyError:
-        return None
 
 
 def _figures(directory: Path, wish: Wish) -> Figures | None:
@@ -162,7 +173,7 @@ def _figures(directory: Path, wish: Wish) -> Figures | None:
 def _demand_room(directory: Path, said: About, member: archive.Member, reserve: int) -> None:
     if member.name == archive.STORE and member.size != said.store_bytes:
         raise NotABackup("The backup is damaged: its store is not as large as it says.")
-    free = shutil.disk_usage(directory).free
+    free = disk.free(directory)
     if free < member.size + reserve:
         raise GatewayError(
             f"There is not enough room in {directory}: {free >> 20} MiB are free, the backup needs {member.size >> 20}"
@@ -183,6 +194,7 @@ def _number_anew(part: Path, said: About, here: Figures | None, directory: Path)
     """Look through the store, begin a new epoch in it, and take out again who was erased since."""
     with closing(sqlite3.connect(part / connection.FILE_NAME, isolation_level=None)) as conn:
         try:
+            inspecting.distrust(conn, said.store_bytes)
             problem = conn.execute("PRAGMA quick_check(1)").fetchone()[0]
             figures = figures_of(conn)
         except damage.READ_ERRORS as error:
@@ -212,32 +224,32 @@ def _number_anew(part: Path, said: About, here: Figures | None, directory: Path)
         return gone.events
 
 
-def _settle(directory: Path, part: Path) -> None:
-    """Have all of it on disk and in the right hands."""
+def _settle(part: Path) -> None:
+    """Have all of it on disk, for nobody but its owner."""
     for path in (*part.rglob("*"), part):
         path.chmod(0o700 if path.is_dir() else 0o640 if path.name == connection.FILE_NAME else 0o600)
-        replacing.own_like(directory, path)
-        replacing.sync(path)
+        durable.sync(path)
 
 
 def _put_settings(path: Path, small: _Small, said: About, restored: Restored) -> None:
     """Put configuration and secrets where there are none; nothing that a person wrote here is replaced."""
     text = small.config(said.gateway)
     if not path.exists():
-        _write(path, text.encode(), _config_mode)
+        settings.put(path, text.encode())
         restored.config = path
     elif archive.CONFIG in small.files and path.read_bytes() not in (
         text.encode(),
         small.files[archive.CONFIG],
     ):
         beside = path.with_name(f"{path.name}.from-backup")
-        _write(beside, text.encode(), _config_mode)
+        settings.put(beside, text.encode())
         restored.config, restored.config_kept = beside, True
     done, kept = [], []
     for name, content in _credentials(small.files):
         file = moving.CREDENTIALS / name
         if not file.exists():
-            _write(file, content, None)
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            durable.put(file, content, mode=0o600)
             done.append(name)
         elif file.read_bytes() != content:
             kept.append(name)
@@ -248,27 +260,3 @@ def _credentials(files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
     for name, content in files.items():
         if name.startswith(archive.CREDENTIALS):
             yield name.removeprefix(archive.CREDENTIALS), content
-
-
-def _config_mode(handle: int) -> None:
-    """Let the gateway read its configuration, which may hold path tokens, and nobody else."""
-    user = _user()
-    if os.geteuid() == 0 and user is not None:
-        os.fchown(handle, 0, user.pw_gid)
-        os.fchmod(handle, 0o640)
-
-
-def _write(path: Path, content: bytes, settle: Callable[[int], None] | None) -> None:
-    """Write a file whole, over nothing but an earlier one of ours."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if settle is None else 0o755)
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        if settle is not None:
-            settle(handle)
-        file.write(content)
-        file.flush()
-        os.fsync(handle)
-    fresh.rename(path)
-    replacing.sync(path.parent)

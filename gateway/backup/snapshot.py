@@ -1,13 +1,13 @@
 """Copy a store as it is at one moment, beside a daemon that goes on writing to it."""
 
-import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from gateway.backup import inspecting
 from gateway.errors import GatewayError
-from gateway.outbox import connection
+from gateway.outbox import connection, disk
 
 _PAGES = 1024  # copied between two looks at the WAL
 _WAL_MOST = 256 << 20
@@ -25,8 +25,7 @@ def copy(directory: Path, fresh: Path, watch: Callable[[], None]) -> None:
     One read transaction holds the moment. No writer waits for it, but the WAL cannot be cut while it lasts.
     """
     wal = directory / (connection.FILE_NAME + "-wal")
-    room = os.statvfs(directory)
-    most = _size(wal) + min(_WAL_MOST, room.f_bavail * room.f_frsize // 4)
+    most = _size(wal) + min(_WAL_MOST, disk.free(directory) // 4)
 
     def looked(_status: int, _left: int, _of: int) -> None:
         if _size(wal) > most:
@@ -51,6 +50,7 @@ def settle(fresh: Path) -> None:
     """Make one file of the copy, and look at every page of it; raises `GatewayError` when it is not whole."""
     with closing(sqlite3.connect(fresh, isolation_level=None)) as conn:
         conn.execute("PRAGMA journal_mode=DELETE")
+        inspecting.leave_out(conn)  # what a person has added with a shell: a restore would refuse it
         found = conn.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise GatewayError(

@@ -2,25 +2,27 @@
 
 import fcntl
 import os
+import shutil
 import sqlite3
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from gateway import __version__, clock
-from gateway.backup import archive, snapshot
-from gateway.backup.about import About, about, figures_of
+from gateway import __version__, clock, durable
+from gateway.backup import archive, owning, snapshot
+from gateway.backup.about import About, Figures, about, figures_of
 from gateway.config import Config, last_good, moving
 from gateway.errors import GatewayError
-from gateway.outbox import connection, reading, replacing
+from gateway.outbox import connection, disk, reading, replacing
 
 _SCRATCH = "backup"  # in the store's folder, when the backup goes to standard output
 _SPARE = 1.5  # times the store: its copy, and a half for what is packed of it
 _LOOK_BYTES = 4 << 20
 _SMALL = 1 << 20
+_FRESH = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +48,16 @@ def take(
     if not file.parent.is_dir():
         raise GatewayError(f"There is no folder {file.parent}.")
     backup = _Backup(config, path, file.parent, secrets=secrets)
+    part = file.with_name(f".{file.name}.part")
     try:
-        with _scratch(file.with_name(f".{file.name}.part")) as part:
-            with part.open("wb") as out:
-                taken = backup.write(out, file.with_name(f".{file.name}.store"))
-                out.flush()
-                os.fsync(out.fileno())
+        with _scratch(part) as out:
+            taken = backup.write(out, file.with_name(f".{file.name}.store"))
+            out.flush()
+            os.fsync(out.fileno())
+            if not _is_still(part, out.fileno()):
+                raise GatewayError(f"Somebody has moved {part} away meanwhile: choose a folder of your own.")
             part.rename(file)
-            replacing.sync(file.parent)
+            durable.sync(file.parent)
     except (OSError, sqlite3.Error) as error:
         raise GatewayError(
             f"The backup cannot be written ({_reason(error)}); {file} is as it was."
@@ -89,30 +93,40 @@ class _Backup:
         shared = self._folder.stat().st_dev == self._store.stat().st_dev
         self._reserve = self._config.store.min_free_bytes if shared else 0
         self._demand(int(_SPARE * snapshot.store_bytes(self._store)) + self._picture_bytes())
-        with _scratch(scratch) as fresh:
-            snapshot.copy(self._store, fresh, lambda: self._demand(0))
-            snapshot.settle(fresh)
-            return self._pack(out, fresh)
+        with ExitStack() as stack:
+            with self._beside_the_store():
+                folder = stack.enter_context(_scratch_folder(scratch, self._beside_the_store))
+                fresh = folder / connection.FILE_NAME
+                os.close(os.open(fresh, _FRESH, 0o600))
+                snapshot.copy(self._store, fresh, lambda: self._demand(0))
+                snapshot.settle(fresh)
+                with closing(connection.open_reader(fresh)) as conn:
+                    figures, names = figures_of(conn), _picture_names(conn)
+                copied = stack.enter_context(fresh.open("rb"))
+            return self._pack(out, copied, figures, names)
 
-    def _pack(self, out: IO[bytes], fresh: Path) -> Taken:
-        with closing(connection.open_reader(fresh)) as conn:
-            figures = figures_of(conn)
-            names = _picture_names(conn)
+    def _beside_the_store(self) -> AbstractContextManager[None]:
+        """Be the owner of the folder when it is the gateway's: root would follow what the gateway lays there."""
+        return owning.as_owner(self._folder) if self._folder == self._store else nullcontext()
+
+    def _pack(self, out: IO[bytes], copied: IO[bytes], figures: Figures, names: Sequence[str]) -> Taken:
         said = about(
             figures,
             gateway=self._config.gateway.id,
             version=__version__,
-            store_bytes=fresh.stat().st_size,
+            store_bytes=os.fstat(copied.fileno()).st_size,
             secrets=self._secrets,
         )
         counted = _Counted(out)
         writer = archive.Writer(counted, mtime=clock.now_ms() // 1000, watch=self._watch)
-        writer.add(archive.ABOUT, said.as_json())
-        packed = self._pack_settings(writer)
-        with fresh.open("rb") as file:
-            writer.add_file(archive.STORE, file, said.store_bytes)
-        pictures = self._pack_pictures(writer, names)
-        writer.finish()
+        try:
+            writer.add(archive.ABOUT, said.as_json())
+            packed = self._pack_settings(writer)
+            writer.add_file(archive.STORE, copied, said.store_bytes)
+            pictures = self._pack_pictures(writer, names)
+            writer.finish()
+        finally:
+            writer.give_up()
         out.flush()
         left_out = [file for file in self._named() if file not in packed]
         return Taken(said, counted.bytes, pictures, left_out, exposed=False)
@@ -149,7 +163,8 @@ class _Backup:
         packed = 0
         for name in names:
             try:
-                file = (self._store / replacing.PICTURES / f"{name}.jpg").open("rb")
+                with owning.as_owner(self._store):  # it may be a link
+                    file = (self._store / replacing.PICTURES / f"{name}.jpg").open("rb")
             except FileNotFoundError:
                 continue
             with file:
@@ -176,8 +191,7 @@ class _Backup:
             self._demand(0)
 
     def _demand(self, needed: int) -> None:
-        room = os.statvfs(self._folder)
-        free = room.f_bavail * room.f_frsize
+        free = disk.free(self._folder)
         if free < needed + self._reserve:
             kept = f", of which {self._reserve >> 20} MiB are kept for the gateway" if self._reserve else ""
             raise GatewayError(
@@ -210,20 +224,61 @@ def _picture_names(conn: sqlite3.Connection) -> list[str]:
 
 
 @contextmanager
-def _scratch(path: Path) -> Iterator[Path]:
+def _scratch(path: Path) -> Iterator[IO[bytes]]:
     """Make an empty file for this process alone, over what was left of one; gone afterwards unless it got another name."""
     with ExitStack() as stack:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        stack.callback(os.close, handle)
+        _clear_away(path)
+        handle = os.open(path, _FRESH, 0o600)
+        out = stack.enter_context(os.fdopen(handle, "w+b"))
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise GatewayError("Another backup is being written there: wait for its end.") from error
-        mine = os.fstat(handle).st_ino
-        os.ftruncate(handle, 0)
-        try:
-            yield path
+            yield out
         finally:
-            for name in (path, *(path.with_name(path.name + side) for side in ("-journal", "-wal", "-shm"))):
-                if name != path or (path.exists() and path.stat().st_ino == mine):
-                    name.unlink(missing_ok=True)
+            if _is_still(path, handle):
+                path.unlink()
+
+
+@contextmanager
+def _scratch_folder(path: Path, owned: Callable[[], AbstractContextManager[None]]) -> Iterator[Path]:
+    """Make an empty folder that nobody else can look into; gone afterwards, with what SQLite leaves beside a copy."""
+    _clear_away(path)
+    path.mkdir(mode=0o700)
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield path
+    finally:
+        with owned():
+            shutil.rmtree(path, ignore_errors=True)
+        os.close(handle)
+
+
+def _clear_away(path: Path) -> None:
+    """Remove what was left of an earlier backup, or what somebody has laid there: it is never written to."""
+    if _is_in_use(path):
+        raise GatewayError("Another backup is being written there: wait for its end.")
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_in_use(path: Path) -> bool:
+    """Say whether another process of this user writes a backup to it."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        if os.fstat(handle).st_uid == os.geteuid():
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _is_still(path: Path, handle: int) -> bool:
+    """Say whether a name is still the one of this open file."""
+    return os.path.lexists(path) and os.path.samestat(path.lstat(), os.fstat(handle))

@@ -88,12 +88,17 @@ def table(rows: list[dict[str, object]], columns: dict[str, str]) -> None:
     cells = [[_cell(row.get(key), cut=key != last) for key in columns] for row in rows]
     heads = list(columns.values())
     widths = [max([len(head), *(len(line[at]) for line in cells)]) for at, head in enumerate(heads)]
-    screen = shutil.get_terminal_size((_NO_SCREEN, 24)).columns
+    screen = terminal_width()
     if cells and sum(widths) + 2 * (len(widths) - 1) > screen:
         cards([list(zip(heads, line, strict=True)) for line in cells], screen)
         return
     for line in [heads, *cells]:
         click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def terminal_width() -> int:
+    """Give how many characters a line has; more than any where nobody looks."""
+    return shutil.get_terminal_size((_NO_SCREEN, 24)).columns
 
 
 def cards(rows: list[list[tuple[str, str]]], screen: int) -> None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 import sys
+import textwrap
 from datetime import tzinfo
 from itertools import chain, repeat
 from pathlib import Path
@@ -19,6 +20,7 @@ from gateway.commands.asking import (
     read,
     show,
     table,
+    terminal_width,
 )
 from gateway.commands.pinned import never_pushed, with_pins
 from gateway.config import Config
@@ -39,6 +41,7 @@ _CLOCKS = {
 
 _UNKNOWN = "unknown"
 _LOOK_S = 5.0
+_WIDE, _SHORT = 200, 60  # columns from which an error is told whole, and its characters else
 _BEING_DOWN = frozenset({"gateway_down", "gateway_hangs"})  # that it does not answer was told already
 
 _SINK_COLUMNS = {
@@ -162,11 +165,19 @@ def _print_status(told: Row, faults: list[Row]) -> None:
     )
     if told.get("callbacks"):
         click.echo(_callbacks_line(cast("dict[str, Any]", told["callbacks"])))
-    table(cast("list[Row]", told["sinks"]), _SINK_COLUMNS)
+    table([_shorter(row) for row in cast("list[Row]", told["sinks"])], _SINK_COLUMNS)
     visitors = cast("list[Row]", told["visitors"])
     if visitors:
-        click.echo("\nCame without a push:")
+        click.echo("\nCame without a push (a browser or a test of the connection; no fault):")
         table(visitors[-5:], {"time": "TIME", "address": "FROM", "method": "METHOD", "path": "PATH"})
+
+
+def _shorter(sink: Row) -> Row:
+    """Say the last error of a sink in a few words where the screen is narrow: the whole stands among the faults above."""
+    error = sink.get("last_error")
+    if not error or terminal_width() >= _WIDE:
+        return sink
+    return sink | {"last_error": textwrap.shorten(str(error), _SHORT, placeholder=" ...")}
 
 
 def _print_idle_pins(config: Config) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 
 from gateway.commands.asking import CANNOT_TELL, FAULT, as_json, give_up, show
-from gateway.config import answering
+from gateway.config import answering, last_good, load
 from gateway.config.credentials import CREDENTIALS, HANDED_OVER
 from gateway.control.client import Client, DaemonDown
-from gateway.errors import GatewayError
+from gateway.errors import ConfigError, GatewayError
 
 _LONGEST_S = 90.0  # sinks that change are ended in order; systemd would give it two minutes
 
@@ -22,7 +22,7 @@ def reload(path: Path | None, *, as_json: bool) -> None:
     Exit status: 0 taken over, 1 it was not and the mistakes are printed, 2 the gateway does not run.
     """
     try:
-        answer = Client(answering(path), timeout_s=_LONGEST_S).post("/reload")
+        answer = Client(_socket(path), timeout_s=_LONGEST_S).post("/reload")
     except DaemonDown as down:
         give_up(f"{down} It reads the configuration when it starts.", CANNOT_TELL)
     except GatewayError as error:
@@ -39,6 +39,15 @@ def reload(path: Path | None, *, as_json: bool) -> None:
         click.echo(
             f"Changed secrets, in effect only after `systemctl restart gateway`: {', '.join(changed)}."
         )
+
+
+def _socket(path: Path | None) -> Path:
+    """Find the daemon, whatever is wrong with its file: it runs with the last good one, which says where."""
+    try:
+        return load(path).socket
+    except ConfigError:
+        recalled = last_good.recall(path)
+        return recalled.socket if recalled else answering(path)
 
 
 def _changed_secrets() -> list[str]:

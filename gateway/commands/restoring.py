@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from gateway.commands.asking import FAULT, give_up
+from gateway.config import load
 from gateway.errors import GatewayError
 
 _STDIN = "-"
@@ -16,8 +17,13 @@ _STDIN = "-"
 @click.option(
     "--backwards", is_flag=True, help="Also over a store that has got further, or that is another one."
 )
+@click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    help="The folder for the store, if the configuration in the backup names another than the usual one.",
+)
 @click.pass_obj
-def restore(path: Path | None, file: str, *, backwards: bool) -> None:
+def restore(path: Path | None, file: str, *, backwards: bool, store: Path | None) -> None:
     """Put the backup in FILE, or from standard input if FILE is -, in place. The gateway must be stopped.
 
     The store that is here is kept aside; no configuration and no secret that is here is replaced.
@@ -25,7 +31,7 @@ def restore(path: Path | None, file: str, *, backwards: bool) -> None:
     from gateway.backup import Wish, restore  # noqa: PLC0415 - a command that does not need it starts faster
     from gateway.commands import DEFAULT_PATH  # noqa: PLC0415 - it imports this module
 
-    wish = Wish(path=path or DEFAULT_PATH, backwards=backwards)
+    wish = Wish(path=path or DEFAULT_PATH, backwards=backwards, store=store)
     try:
         if file == _STDIN:
             done = restore(sys.stdin.buffer, wish)
@@ -38,3 +44,9 @@ def restore(path: Path | None, file: str, *, backwards: bool) -> None:
         give_up(str(error), FAULT)
     for sentence in done.sentences():
         click.echo(sentence)
+    try:
+        load(wish.path if wish.path.exists() else None)
+    except GatewayError:
+        click.echo(
+            "`gateway check` finds a mistake in the configuration of this box: correct it before you start."
+        )

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import IO, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ from gateway.commands.simulating_camio import add_camio
 from gateway.commands.simulating_camlytics import add_camlytics
 from gateway.commands.simulating_cloud import add_camlytics_cloud
 from gateway.commands.simulating_terminal import serve_terminal
+from gateway.config import Config, load
 from gateway.errors import GatewayError
 from gateway.simulate.clock import Clock
 from gateway.simulate.count_xml import DIALECTS, Identity
@@ -27,7 +29,7 @@ from gateway.simulate.wire import Wire
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
-_DEFAULT_URL = "http://127.0.0.1:8088/"
+_EVERY = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}
 
 
 def _zone(_ctx: click.Context, _option: click.Parameter, name: str) -> ZoneInfo:
@@ -37,12 +39,23 @@ def _zone(_ctx: click.Context, _option: click.Parameter, name: str) -> ZoneInfo:
         raise click.BadParameter(f"{name!r} is no time zone; write one such as Europe/Lisbon.") from error
 
 
-def _url(_ctx: click.Context, _option: click.Parameter, url: str) -> str:
+def _url(ctx: click.Context, _option: click.Parameter, url: str | None) -> str:
+    url = url or _own_url(ctx.obj)
     try:
         Wire(url)
     except (GatewayError, ValueError) as error:  # a port that is no number
         raise click.BadParameter(str(error)) from error
     return url
+
+
+def _own_url(path: Path | None) -> str:
+    """Give where the gateway of this box listens, or would by itself when its configuration cannot be read."""
+    try:
+        listen = load(path).listen
+    except GatewayError:
+        listen = Config().listen
+    host = _EVERY.get(listen.host, listen.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{listen.port}/"
 
 
 def _spells(
@@ -59,8 +72,7 @@ def _spells(
 
 
 _COMMON = (
-    click.option("--to", "url", default=_DEFAULT_URL, show_default=True, callback=_url,
-                 help="Where the device pushes."),
+    click.option("--to", "url", callback=_url, help="Where the device pushes.  [default: the gateway of this box]"),
     click.option("--count", default=1, show_default=True, type=click.IntRange(1, 200), help="How many of them."),
     click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(0, 3600),
                  help="How fast their clocks run; 0: as fast as every push is taken, which needs --minutes."),

@@ -119,7 +119,10 @@ def split_endpoint(value: str, schemes: tuple[str, ...], allowed: str) -> SplitR
             suggestion="take them out, and use the options for them (secrets go in files)",
         )
     if parts.scheme not in schemes:
-        better = "" if "//" in value or not _HOST.match(value) else f'write "{schemes[0]}://{value}"'
+        # Brokers in a shop are as often without encryption; an upstream without it is the exception.
+        offered = schemes if "mqtt" in schemes else schemes[:1]
+        meant = " or ".join(f'"{scheme}://{value}"' for scheme in offered)
+        better = "" if "//" in value or not _HOST.match(value) else f"write {meant}"
         raise wrong(
             f"{shown(value)} has another scheme than expected", allowed=allowed, suggestion=better or None
         )

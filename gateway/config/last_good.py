@@ -9,6 +9,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from gateway import durable
 from gateway.config.loading import load
 from gateway.config.model import Config
 from gateway.config.sections import StoreSection
@@ -25,11 +26,7 @@ def remember(path: Path | None) -> None:
         if kept.exists() and kept.read_bytes() == text:
             return
         kept.parent.mkdir(parents=True, exist_ok=True)
-        fresh = kept.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.chmod(0o600)  # before anything is in it: path tokens are
-        fresh.write_bytes(text)
-        fresh.replace(kept)
+        durable.put(kept, text, mode=0o600)  # path tokens are in it
 
 
 def recall(path: Path | None) -> Config | None:

@@ -22,6 +22,7 @@ from gateway.config.wording import shown_path, wrong
 
 _LONGEST = 1_048_576  # a whole bundle of authorities fits
 _PATH_WORD = re.compile(r"[A-Za-z0-9_-]{12,64}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PLACE = f'the bare name of a file in {credentials.CREDENTIALS}, such as "mqtt-password", or an absolute path'
 
 
@@ -99,6 +100,11 @@ def _cure(error: OSError, path: Path) -> str | None:
     return None
 
 
+def has_control(text: str) -> bool:
+    """Say whether a secret has characters in it that nobody types: mostly a backslash was taken as the start of one."""
+    return bool(_CONTROL.search(text))
+
+
 def _secret(name: Any) -> SecretFile:
     path = _locate(name)
     try:
@@ -112,6 +118,11 @@ def _secret(name: Any) -> SecretFile:
         raise wrong(
             f"{shown_path(path)} holds more than one line",
             suggestion="leave one line in it, with the secret only",
+        )
+    if has_control(text):
+        raise wrong(
+            f"{shown_path(path)} holds a control character, such as a TAB",
+            suggestion="write it anew: a backslash means something else in double quotes and to some commands",
         )
     return SecretFile(name, path, text)
 
@@ -147,6 +158,7 @@ def _signing_secrets(names: Any) -> tuple[SecretFile, ...]:
             raise wrong(
                 f"{shown_path(item.path)} does not hold a signing secret",
                 allowed='"whsec_" and then at least 24 random bytes in Base64',
+                suggestion="copy the whole of it again, just as whoever runs the upstream gave it",
             )
     return listed
 

@@ -12,10 +12,16 @@ from gateway.config.files import NotAFileError, read_file
 from gateway.config.mistakes import InvalidConfigError, Mistake
 
 _LARGEST = 1_000_000
-_WHERE = re.compile(r"^(?P<what>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)$", re.DOTALL)
+_WHERE = re.compile(
+    r"^(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$", re.DOTALL
+)
 _KEY = re.compile(r"\s*([A-Za-z0-9_.-]{1,60})\s*(?:=|$)")
 _TABLE = re.compile(r"\s*\[{1,2}([A-Za-z0-9_. -]{1,80})\]{1,2}\s*(?:#.*)?")
 _BOOLEAN = re.compile(r"[^=]*=\s*(true|false|yes|no|on|off)\b", re.IGNORECASE)
+
+_CURLY = frozenset("\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u00ab\u00bb")
+_ENDS_CURLY = re.compile(rf"[\"'][^\"']*[{''.join(sorted(_CURLY))}]\s*(?:#.*)?$")
+_ODD_BLANKS = frozenset("\u00a0\u1680\u2007\u200b\u202f\u205f\u2060\u3000\ufeff")
 
 # What tomllib says first -> what a person should hear, and what to do.
 _PLAINLY = (
@@ -99,12 +105,27 @@ def _explain(message: str, text: str, file: str | None) -> Mistake:
         if what.startswith(start):
             problem, suggestion = plain, cure
             break
+    problem, suggestion = _odd_character(match, line) or (problem, suggestion)
     boolean = _BOOLEAN.match(line)
     if what == "Invalid value" and boolean:
         word = "true" if boolean[1].lower() in {"true", "yes", "on"} else "false"
         suggestion = f"write {word}, in lower case"
     key = _key_at(lines, number)
     return Mistake(file=file, line=number, key=key, problem=problem, suggestion=suggestion)
+
+
+def _odd_character(match: re.Match[str] | None, line: str) -> tuple[str, str] | None:
+    """Recognise what phones and word processors write in place of quotes and blanks."""
+    at = int(match["column"]) - 1 if match and match["column"] else len(line)
+    found = line[at : at + 1]
+    if found in _CURLY or (at >= len(line.rstrip("\r")) and _ENDS_CURLY.search(line)):
+        return "there are curly quotes", "type the straight ones, \" or '; on a phone hold the quote key"
+    if found and (found in _ODD_BLANKS or "\u2000" <= found <= "\u200a"):
+        return (
+            "there is an odd blank, which only looks like one",
+            "delete it, and type an ordinary blank or none",
+        )
+    return None
 
 
 def _key_at(lines: list[str], number: int) -> str | None:

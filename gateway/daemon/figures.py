@@ -1,7 +1,7 @@
 """Gather the gateway's figures for those who watch it from afar; what cannot be read is missing, never zero."""
 
 import contextlib
-import os
+import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from gateway.faults import ACTIONS
 from gateway.monitoring import process
 from gateway.monitoring.exposition import Sample, exposition
 from gateway.monitoring.families import FAMILIES
-from gateway.outbox import reading
+from gateway.outbox import disk, reading
 from gateway.outbox.connection import FILE_NAME
 from gateway.receiver import Receiver
 
@@ -106,9 +106,8 @@ class Figures:
             "gateway_disk_reserve_bytes": [((), space.disk_reserve)],
         }
         with contextlib.suppress(OSError):
-            disk = os.statvfs(folder)
-            told["gateway_disk_free_bytes"] = [((), disk.f_bavail * disk.f_frsize)]
-            told["gateway_disk_size_bytes"] = [((), disk.f_blocks * disk.f_frsize)]
+            told["gateway_disk_free_bytes"] = [((), disk.free(folder))]
+            told["gateway_disk_size_bytes"] = [((), shutil.disk_usage(folder).total)]
         if self.health.ballast is not None:
             told["gateway_ballast_bytes"] = [((), self.health.ballast.held)]
         for name, file in {

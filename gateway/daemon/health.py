@@ -73,7 +73,9 @@ class Health:
             self._faults.report("store_failed", "", failure, again=False)
         else:
             self._faults.clear("store_failed")
-        short = {one.code: one.sentence for one in room(space) if not one.well}
+        short = {
+            one.code: one.sentence for one in room(space, self._outbox.settings.directory) if not one.well
+        }
         for code in ("disk_full", "store_full"):
             if code in short:
                 self._faults.report(code, "", short[code], again=False)

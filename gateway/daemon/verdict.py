@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 from gateway.config import Config
 from gateway.daemon.lines import Lines
+from gateway.daemon.watchdog import COMMIT_LIMIT_S
 from gateway.doctor.finding import Finding
 from gateway.faults import Faults
 from gateway.outbox import Outbox
 
-_HANGING_S = 60.0  # the same as the watchdog's
 _OF_SINKS = ("mqtt_", "https_", "sink_unavailable", "sink_stalled", "config_rejected")
 _OF_STORE = ("disk_full", "store_full", "store_failed")
 
@@ -62,7 +62,7 @@ class Verdict:
         for fault in self.faults:
             if fault.code in _OF_STORE:
                 yield Finding("receiving", fault.sentence, fault.code)
-        if self.outbox.hanging_s > _HANGING_S:
+        if self.outbox.hanging_s > COMMIT_LIMIT_S:
             sentence = f"A transaction of the store has been running for {self.outbox.hanging_s:.0f} s."
             yield Finding("receiving", sentence, "store_failed")
         if not self.ports.devices:

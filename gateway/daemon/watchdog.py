@@ -18,7 +18,7 @@ from gateway.outbox import Outbox
 
 log = structlog.get_logger()
 
-_COMMIT_LIMIT_S = 60.0  # a worn card may take many seconds for one sync; more is a hang
+COMMIT_LIMIT_S = 60.0  # a worn card may take many seconds for one sync; more is a hang
 _SINK_LIMIT_S = 180.0
 _PROBE_LIMIT_S = 10.0
 
@@ -54,7 +54,7 @@ class Watchdog:
 
     async def trouble(self) -> str | None:
         """Say what does not work any more; None when all does."""
-        if self._outbox.hanging_s > _COMMIT_LIMIT_S:
+        if self._outbox.hanging_s > COMMIT_LIMIT_S:
             return f"the writer hangs: one commit has been going on for {self._outbox.hanging_s:.0f} s"
         for name, forwarder in self._forwarders().items():
             idle_s = time.monotonic() - forwarder.progress

@@ -20,11 +20,12 @@ def look(box: Box) -> Iterable[Finding]:
     except ConfigError as error:
         used = "The last good configuration is in use. " if box.recalled or box.inside else ""
         code = "config_changed" if _is_only_written(box) else "config_rejected"
-        remedy = (
-            "Correct the lines that `gateway check` names, then run: sudo gateway reload"
-            if box.inside
-            else ""
-        )
+        remedy = ""
+        if box.inside:
+            remedy = "Correct the lines that `gateway check` names, then run: sudo gateway reload"
+        elif box.told is None and not box.recalled:
+            # Nothing runs, and nothing else is there to run with.
+            remedy = "Correct the lines that `gateway check` names, then run: sudo systemctl restart gateway"
         yield wrong(NAME, code, f"{used}{error}", remedy=remedy)
         return
     if _is_other(written, box):

@@ -9,7 +9,7 @@ from gateway.doctor.box import Box, Check, hindered, well, wrong
 from gateway.doctor.finding import Finding
 from gateway.doctor.mounts import Mount, existing, mount_of, mounts
 from gateway.errors import StoreUnavailable
-from gateway.outbox import space
+from gateway.outbox import disk, space
 from gateway.outbox.reading import looking
 from gateway.outbox.space import Space
 
@@ -28,11 +28,11 @@ _UNFIT = {
 _FEW_SHARE, _FEW_INODES = 0.02, 2_000
 
 
-def room(now: Space) -> Sequence[Finding]:
+def room(now: Space, folder: Path) -> Sequence[Finding]:
     """Say whether there is room; also the daemon's faults."""
     if now.disk_short:
         helped = _BALLAST if now.ballast_given_back else ""
-        sentence = f"The disk has only {now.disk_free // _MIB} MiB free: {_TOLD}{helped}"
+        sentence = f"The disk of {folder} has only {now.disk_free // _MIB} MiB free: {_TOLD}{helped}"
         return [wrong(SPACE, "disk_full", sentence)]
     if now.shortage:
         return [wrong(SPACE, "store_full", f"The store is full: {_TOLD}")]
@@ -57,10 +57,8 @@ def look_at_room(box: Box) -> Iterable[Finding]:
                 ballast_bytes=store.ballast_bytes,
             )
     except (StoreUnavailable, sqlite3.Error, PermissionError):  # the store's own check says why
-        disk = os.statvfs(existing(store.path))
-        free = disk.f_bavail * disk.f_frsize
-        now = Space(0, store.max_bytes, free, store.min_free_bytes)
-    yield from room(now)
+        now = Space(0, store.max_bytes, disk.free(existing(store.path)), store.min_free_bytes)
+    yield from room(now, store.path)
 
 
 def look_at_disk(box: Box) -> Iterable[Finding]:
@@ -104,12 +102,12 @@ def _writable(folder: Path, mount: Mount) -> Iterable[Finding]:
 
 
 def _inodes(folder: Path) -> Iterable[Finding]:
-    disk = os.statvfs(folder)
-    if disk.f_files and disk.f_favail < min(disk.f_files * _FEW_SHARE, _FEW_INODES):
+    told = os.statvfs(folder)
+    if told.f_files and told.f_favail < min(told.f_files * _FEW_SHARE, _FEW_INODES):
         yield wrong(
             DISK,
             "disk_inodes",
-            f"The disk of store.path has room for only {disk.f_favail} more files, of {disk.f_files}; then no file can"
+            f"The disk of store.path has room for only {told.f_favail} more files, of {told.f_files}; then no file can"
             " be made on it, however much space is free.",
         )
 

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shlex
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -47,14 +48,20 @@ def _store(box: Box) -> Iterator[Finding]:
             "store_owner",
             f"In {folder} {_listed(foreign)} {'does' if len(foreign) == 1 else 'do'} not belong to {_name(user)}, whom the"
             f" gateway runs as. Was it started by hand with sudo?",
+            remedy=f"Run: sudo chown -R gateway:gateway {_quoted(folder)}; then start the gateway by its unit only.",
         )
     opened = [
         one.name
         for one, state in inside
         if one.name.startswith(connection.FILE_NAME) and state.st_mode & 0o007
     ]
-    if opened and whose.st_mode & 0o001:
-        yield wrong(NAME, "store_exposed", f"Everybody on this box can read {_listed(opened)} in {folder}.")
+    said = None
+    if whose.st_mode & _OTHERS_WRITE:
+        said = f"Everybody on this box can change what is in {folder}."
+    elif opened and whose.st_mode & 0o001:
+        said = f"Everybody on this box can read {_listed(opened)} in {folder}."
+    if said:
+        yield wrong(NAME, "store_exposed", said, remedy=f"Run: sudo chmod o= {_quoted(folder)}")
 
 
 def _configuration(box: Box) -> Iterator[Finding]:
@@ -66,11 +73,19 @@ def _configuration(box: Box) -> Iterator[Finding]:
     except OSError:
         return  # the check of the configuration says so
     if state.st_mode & _OTHERS_WRITE:
-        yield wrong(NAME, "config_exposed", f"Everybody on this box can change {box.path}.")
+        yield wrong(
+            NAME,
+            "config_exposed",
+            f"Everybody on this box can change {box.path}.",
+            remedy=f"Run: sudo chmod o-w {_quoted(box.path)}",
+        )
     user = runs_as(box) if opening.holder(box.config.store.path) else _gateway_user(box)
     if user and not _can_read(state, user):
         yield wrong(
-            NAME, "config_unreadable", f"The gateway runs as {_name(user)}, who may not read {box.path}."
+            NAME,
+            "config_unreadable",
+            f"The gateway runs as {_name(user)}, who may not read {box.path}.",
+            remedy=f"Run: sudo chgrp gateway {_quoted(box.path)}; sudo chmod 640 {_quoted(box.path)}",
         )
 
 
@@ -122,6 +137,10 @@ def _name(user: int) -> str:
         return f"the user {pwd.getpwuid(user).pw_name}"
     except KeyError:
         return f"the user {user}"
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
 
 
 def _listed(names: list[str] | list[Path]) -> str:

@@ -1,6 +1,8 @@
 """Finds gateway.toml on the card under the names that people's programs give it, and reads it as they save it."""
 
 import codecs
+import difflib
+import os
 import re
 import stat
 from dataclasses import dataclass
@@ -13,7 +15,14 @@ NAME = "gateway.toml"
 PROBLEMS, ACCEPTED = "gateway-problems.txt", "gateway-accepted.txt"
 FRESH = "gateway.toml.new"  # while the file is written anew; nothing of a person's ever has this name
 _NAMES = (NAME, "gateway.toml.txt")  # Notepad adds the second end, and Windows hides it
-_NEAR = re.compile(r"gateway(?!.*example).*\.(toml|txt)", re.DOTALL)
+# What programs make of the name: a word processor, a browser that had not finished.
+_NEAR = re.compile(
+    r"gateway(?!.*example).*\.(toml|txt|rtf|docx?|odt|pages|html?|md|json|ya?ml|conf|cfg|ini|download|crdownload|part)",
+    re.DOTALL,
+)
+_TYPED = re.compile(r"(g[a-z]+)\.toml(\.[a-z]+)?")
+_ALIKE = 0.7
+_WRITTEN = (".rtf", ".doc", ".docx", ".odt", ".pages", ".htm", ".html")  # no plain text, whatever its name
 _LARGEST = 1_000_000
 _SAVE = 'In Notepad choose "Save as", and "UTF-8" beside "Encoding".'
 _EJECT = "Copy it to the card again, and eject the card before you take it out."
@@ -43,7 +52,7 @@ def find(folders: tuple[Path, ...]) -> tuple[Path, list[str]] | None:
             continue
         if meant := [name for name in names if name.casefold() in _NAMES]:
             return folder, meant
-        close = [name for name in names if _NEAR.fullmatch(name.casefold()) and not _ours(name)]
+        close = [name for name in names if _is_near(name.casefold()) and not _ours(name)]
         near = near or ((folder, close) if close else None)
     return near
 
@@ -52,11 +61,15 @@ def read(folder: Path, names: list[str]) -> CardFile:
     """Read the file; raise `InvalidConfigError` with the one reason why not."""
     if len(names) > 1:
         raise wrong(
-            f"there are {len(names)} files: {', '.join(names)}", f"Keep one of them, and call it {NAME}."
+            f"there are {len(names)} files: {', '.join(map(spoken, names))}",
+            f"Keep one of them, and call it {NAME}.",
         )
     path = folder / names[0]
     if names[0].casefold() not in _NAMES:
-        raise wrong(f"a file is called {names[0]}, and only {NAME} is read", f"Call it {NAME}.")
+        cure = f"Call it {NAME}."
+        if names[0].casefold().endswith(_WRITTEN):
+            cure = f'Save it as plain text (TextEdit: "Format", "Make Plain Text"). {cure}'
+        raise wrong(f"a file is called {spoken(names[0])}, and only {NAME} is read", cure)
     content = _content(path)
     for mark, encoding in (
         (codecs.BOM_UTF8, "utf-8"),
@@ -77,11 +90,24 @@ def beside(folder: Path, name: str) -> Path | None:
     return None
 
 
+def spoken(name: str) -> str:
+    """Give the name of a file as text that can be written anywhere: not every name is text."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
 def wrong(problem: str, suggestion: str, *, line: int | None = None) -> InvalidConfigError:
     """Make the error for a file that cannot be read at all."""
     return InvalidConfigError(
         [Mistake(file=None, line=line, key=None, problem=problem, suggestion=suggestion)]
     )
+
+
+def _is_near(name: str) -> bool:
+    typed = _TYPED.fullmatch(name)
+    if typed and difflib.SequenceMatcher(None, typed[1], "gateway").ratio() >= _ALIKE:
+        return True
+    return bool(_NEAR.fullmatch(name))
 
 
 def _ours(name: str) -> bool:

@@ -13,6 +13,9 @@ from gateway.config.file_options import FileOption, file_options, option_meant, 
 from gateway.config.lines import Place
 
 KEPT = "(kept in the gateway)"
+_LIKE_KEPT = re.compile(r"\W*kept in", re.IGNORECASE)
+# What the example of the card has in place of a secret.
+_PLACEHOLDERS = frozenset({"the password of the broker", "the token", "whsec_..."})
 _KEPT = re.compile(r"\(kept in the gateway(?:: ?(\d{1,4}))?\)", re.IGNORECASE)
 
 
@@ -45,6 +48,13 @@ class Inlet:
             return self.number or 0
         match = _KEPT.fullmatch(self.value.strip())
         return max(int(match[1] or 1) - 1, 0) if match else None
+
+    @property
+    def doubtful(self) -> bool:
+        """Say whether it was meant as the one that the box has and mistyped, or is the example's own text."""
+        text = self.value.strip() if isinstance(self.value, str) else ""
+        like = _LIKE_KEPT.match(text) or text.casefold() in _PLACEHOLDERS
+        return self.kept is None and bool(like)
 
     @property
     def blank(self) -> str:

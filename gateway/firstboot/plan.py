@@ -10,16 +10,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from gateway.config import InvalidConfigError, Mistake
 from gateway.config.advice import dotted
 from gateway.config.files import read_file
 from gateway.config.lines import Place, Span, line_numbers, line_of, spans
+from gateway.config.secrets import has_control
 from gateway.config.syntax import parse
 from gateway.errors import ConfigError
 from gateway.firstboot import card
 from gateway.firstboot.card import CardFile
-from gateway.firstboot.inlets import Inlet, inlets
+from gateway.firstboot.inlets import KEPT, Inlet, inlets
 from gateway.firstboot.vault import Vault
 
 NOTE = b"This key was taken over by the gateway, which keeps it. Copy a file here again to change it."
@@ -40,6 +42,7 @@ class Plan:
     files: dict[str, bytes] = field(default_factory=dict)  # new ones
     keys: set[Path] = field(default_factory=set)  # files on the card to be blanked
     mistakes: dict[str, Mistake] = field(default_factory=dict)  # by the option of the configuration
+    moved: dict[str, Mistake] = field(default_factory=dict)  # kept secrets for another far end; the same keys
     secrets: set[str] = field(default_factory=set)
     _lines: dict[Place, int] = field(default_factory=dict)
     _spans: Mapping[Place, Span] = field(default_factory=dict)
@@ -85,10 +88,18 @@ class Plan:
     def say(self, one: Inlet, problem: str, suggestion: str) -> None:
         """Note what is wrong with an inlet, in words for a person who has only the card."""
         key = dotted((*one.table, one.option.name))
-        line = line_of(self._lines, one.place)
-        word = dotted((*one.table, one.word))
-        mistake = Mistake(file=None, line=line, key=word, problem=problem, suggestion=suggestion)
-        self.mistakes.setdefault(key, mistake)
+        said = self.mistake(one.place, problem, suggestion)
+        self.mistakes.setdefault(key, replace(said, key=dotted((*one.table, one.word))))
+
+    def names_option(self, section: str, option: str) -> bool:
+        """Say whether the card itself has this option."""
+        table = self.raw.get(section)
+        return isinstance(table, Mapping) and option in table
+
+    def mistake(self, place: Place, problem: str, suggestion: str) -> Mistake:
+        """Make a mistake about an option, with its line on the card."""
+        line = line_of(self._lines, place)
+        return Mistake(file=None, line=line, key=dotted(place), problem=problem, suggestion=suggestion)
 
     def _now(self, name: str, staging: Path) -> Path:
         return staging / name if name in self.files else self.vault.place(name)
@@ -159,13 +170,29 @@ def _secret(drawn: Plan, one: Inlet, value: str) -> None:
     """Take a secret that is written on the card, or the one that the box has."""
     known = drawn.vault.named(one.table, one.option.name)
     if one.kept is None:
+        if one.doubtful:
+            drawn.say(
+                one,
+                "this is not the secret itself, and not quite the words for the one that the gateway has",
+                f"Write the secret here, in quotes. To keep the one that the gateway has, write exactly: {KEPT}",
+            )
+            return
         drawn.secrets.add(value)
+        span = drawn._spans[one.place]  # noqa: SLF001 - as in `plan`
+        if has_control(value) and "\n" not in drawn.source.text[span.start : span.end]:
+            drawn.say(
+                one,
+                "there is a character in it that nobody types, such as the TAB that \\t means",
+                "A backslash means something else in double quotes: write it twice, or use 'single quotes'.",
+            )
+            return
         _bring(drawn, one, value.encode())
         return
     clear = drawn.vault.clear_name(one.table, one.option.word, one.number)
     name = known[one.kept] if one.kept < len(known) else drawn.vault.newest(clear)
     if name is not None and drawn.vault.content(name) is not None:
         drawn.names[one.place] = name
+        _stay(drawn, one, _base(name))
     elif one.value:
         drawn.say(
             one, "this means the one that the gateway has, and it has none", "Write it here, in quotes."
@@ -174,6 +201,32 @@ def _secret(drawn: Plan, one: Inlet, value: str) -> None:
         drawn.say(
             one, "there is nothing between the quotes", "Write it there, or put a # in front of the line."
         )
+
+
+def _stay(drawn: Plan, one: Inlet, name: str) -> None:
+    """Have a secret go only where it went: else a card would fetch it out of the box to an end of its own."""
+    before = [*drawn.vault.named(one.table, "endpoint"), None][0]
+    now = _table(drawn.raw, one.table).get("endpoint")
+    used = name in map(_base, drawn.vault.named(one.table, one.option.name))
+    if now is before is None or (used and _far_end(now) == _far_end(before)):
+        return
+    problem = "the gateway keeps this secret for another endpoint, and takes it to no new one"
+    said = drawn.mistake(one.place, problem, "Write the secret here anew, in quotes.")
+    key = dotted((*one.table, one.option.name))
+    drawn.moved.setdefault(key, replace(said, key=dotted((*one.table, one.option.word))))
+
+
+def _base(name: str) -> str:
+    return Path(name).name
+
+
+def _far_end(endpoint: object) -> object:
+    try:
+        parts = urlsplit(str(endpoint))
+        where = (parts.scheme, parts.hostname, parts.port)
+    except ValueError:
+        return endpoint
+    return where
 
 
 def _file(drawn: Plan, one: Inlet, value: str) -> None:
@@ -196,6 +249,8 @@ def _file(drawn: Plan, one: Inlet, value: str) -> None:
         return
     if content is None and (value.startswith("/") or _on_box(drawn, value)):
         drawn.names[one.place] = value  # of a person who has a shell
+        if one.option.text and _base(value).startswith("card-"):
+            _stay(drawn, one, _base(value))
         return
     clear = drawn.vault.clear_name(one.table, one.option.word, one.number)
     known = drawn.vault.named(one.table, one.option.name)
@@ -203,6 +258,8 @@ def _file(drawn: Plan, one: Inlet, value: str) -> None:
     kept = kept or drawn.vault.newest(clear)
     if kept is not None and drawn.vault.content(kept) is not None:
         drawn.names[one.place] = kept
+        if one.option.text:
+            _stay(drawn, one, _base(kept))
     elif one.option.text:
         drawn.say(
             one,

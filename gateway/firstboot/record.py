@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from gateway.firstboot.writing import put
+from gateway import durable
 
 RECORD = "card.json"
 
@@ -33,4 +33,5 @@ def read_record(folder: Path) -> Record:
 def write_record(folder: Path, record: Record) -> None:
     """Keep it, when it is another one."""
     if record != read_record(folder):
-        put(folder / RECORD, json.dumps(asdict(record), ensure_ascii=False, indent=1).encode())
+        content = json.dumps(asdict(record), indent=1).encode()
+        durable.put(folder / RECORD, content, mode=0o644)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from gateway import clock
-from gateway.config import Config, InvalidConfigError, Mistake, load
+from gateway.config import Config, InvalidConfigError, Mistake, load, settings
 from gateway.errors import ConfigError
 from gateway.firstboot import card, telling
 from gateway.firstboot.card import FRESH, CardFile
@@ -20,7 +20,7 @@ from gateway.firstboot.checking import check
 from gateway.firstboot.plan import NOTE, Plan, plan
 from gateway.firstboot.record import Record, read_record, write_record
 from gateway.firstboot.vault import Vault
-from gateway.firstboot.writing import overwrite, put, rewrite, wipe
+from gateway.firstboot.writing import overwrite, rewrite, wipe
 
 BEFORE = "config.toml.before-card"
 _DISK = "The disk of the box refused it: is it full, or is its memory card worn out?"
@@ -36,6 +36,7 @@ class Outcome:
 
 def provision(folders: tuple[Path, ...], config: Path, address: Callable[[], str | None]) -> Outcome:
     """Take over the first gateway.toml that there is, or say beside it why not."""
+    config = config.absolute()  # the folder of secrets is named in what is checked
     record = replace(read_record(config.parent), rejected="", unwritten="")
     try:
         found = card.find(folders)
@@ -51,14 +52,17 @@ def provision(folders: tuple[Path, ...], config: Path, address: Callable[[], str
         drawn = plan(card.read(folder, names), Vault.open(config))
         if _unchanged(drawn, record, config):
             return _again(drawn, record, config, address)
-        checked = check(drawn)
+        if drawn.digest == record.accepted:
+            drawn.moved.clear()  # the very card that brought them; it is the configuration that is gone
+        checked = check(drawn, address())
     except InvalidConfigError as error:
-        return _rejected(folder, names[0], error.mistakes, record, config)
+        return _rejected(folder, card.spoken(names[0]), error.mistakes, record, config)
     return _accept(drawn, checked, record, config, address)
 
 
 def tell_address(folders: tuple[Path, ...], config: Path, address: Callable[[], str | None]) -> Outcome:
     """Bring the address in gateway-accepted.txt up to date, where the card is the one that was taken over."""
+    config = config.absolute()
     record = read_record(config.parent)
     found = card.find(folders)
     if found is None or record.rejected or record.unwritten:
@@ -108,9 +112,9 @@ def _store(drawn: Plan, record: Record, config: Path) -> None:
     text = drawn.box_text().encode()
     old = config.read_bytes() if config.is_file() else None
     if old is not None and not record.accepted and old != text:
-        put(config.with_name(BEFORE), old)  # a person wrote it, with comments that are worth keeping
+        settings.put(config.with_name(BEFORE), old)  # a person wrote it, with comments that are worth keeping
     if old != text:
-        put(config, text)
+        settings.put(config, text)
 
 
 def _again(drawn: Plan, record: Record, config: Path, address: Callable[[], str | None]) -> Outcome:
@@ -137,13 +141,17 @@ def _finish(
             _blank(drawn)
         if checked is not None:
             telling.tell_accepted(folder, checked, record, address())
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         left = f"The passwords in {drawn.source.path.name} could not be blanked" if _still(drawn) else (
             "What became of the card's file could not be written beside it"
         )  # fmt: skip
-        trouble = f"{left}: {error.strerror}."
+        trouble = f"{left}: {_why(error)}."
         _note(config, replace(record, unwritten=trouble))
     return (trouble,) if trouble else ()
+
+
+def _why(error: OSError | MemoryError) -> str:
+    return getattr(error, "strerror", None) or "there is not enough memory"
 
 
 def _note(config: Path, record: Record) -> None:
@@ -199,8 +207,8 @@ def _rejected(folder: Path, name: str, mistakes: list[Mistake], record: Record, 
     try:
         wipe(folder / FRESH)
         telling.tell_problems(folder, telling.problems(name, mistakes, configured=config.exists()))
-    except OSError as error:
-        unwritten = f"What is wrong could not be written beside it: {error.strerror}."
+    except (OSError, MemoryError) as error:
+        unwritten = f"What is wrong could not be written beside it: {_why(error)}."
         _note(config, replace(told, unwritten=unwritten))
         said.append(unwritten)
     return Outcome("rejected", (f"{folder / name} is not used. {runs}", *said))

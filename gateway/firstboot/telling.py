@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.config import Config, Mistake
+from gateway.config.files import read_file
+from gateway.errors import ConfigError
 from gateway.firstboot.card import ACCEPTED, NAME, PROBLEMS
 from gateway.firstboot.record import Record
 from gateway.firstboot.writing import put_if_other
@@ -95,9 +97,10 @@ def _bytes(said: str) -> bytes:
 
 
 def _says(path: Path, begin: bytes) -> bool:
+    line = begin + b"\r\n"
     try:
-        return path.read_bytes().startswith(begin + b"\r\n")
-    except OSError:
+        return read_file(path, len(line))[0] == line
+    except (OSError, ConfigError):
         return False
 
 

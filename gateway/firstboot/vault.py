@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gateway import durable
 from gateway.config.lines import Place
-from gateway.firstboot.writing import put, sync_folder
 
 FOLDER = "credentials"
 _OURS = re.compile(r"card-(\d{1,9})\.(.+)")
@@ -81,9 +81,9 @@ class Vault:
         """Write new files; the configuration does not name them yet."""
         if not self.folder.is_dir():
             self.folder.mkdir(mode=0o700, parents=True)
-            sync_folder(self.home)
+            durable.sync(self.home)
         for name, content in files.items():
-            put(self.folder / name, content, 0o600)
+            durable.put(self.folder / name, content, mode=0o600)
 
     def forget_but(self, names: set[str]) -> None:
         """Remove what came from cards and has neither of these names, and what a power cut left half."""

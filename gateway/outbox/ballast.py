@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 
 from gateway.errors import GatewayError
+from gateway.outbox import disk
 
 NAME = "gateway.ballast"
 _LOW_SHARE = 8  # with less than this part of the ballast free, the disk is full
@@ -64,7 +65,7 @@ def help_to_start(directory: Path) -> None:
     """Give the ballast back when the store could not even be opened without it."""
     with contextlib.suppress(OSError):
         size = held(directory)
-        if size and free(directory) < low(size):
+        if size and disk.free(directory) < low(size):
             give_back(directory)
 
 
@@ -109,9 +110,3 @@ def remove(directory: Path) -> None:
     """Take the file away for good: the owner wants none."""
     with contextlib.suppress(OSError):
         (directory / NAME).unlink(missing_ok=True)
-
-
-def free(directory: Path) -> int:
-    """Give the free bytes of the disk."""
-    disk = os.statvfs(directory)
-    return disk.f_bavail * disk.f_frsize

@@ -7,7 +7,7 @@ import structlog
 from anyio import to_thread
 
 from gateway import clock
-from gateway.outbox import ballast
+from gateway.outbox import ballast, disk
 from gateway.outbox.store import Outbox
 
 log = structlog.get_logger()
@@ -53,7 +53,7 @@ class BallastKeeper:
             self.missing = None
             ballast.remove(directory)
             return
-        room, held = ballast.free(directory), self.held
+        room, held = disk.free(directory), self.held
         if held and room < ballast.low(size):
             freed = ballast.give_back(directory)
             log.error("ballast_given_back", freed_bytes=freed, free_bytes=room)

@@ -10,6 +10,7 @@ import re
 import sqlite3
 from pathlib import Path
 
+from gateway import durable
 from gateway.errors import DISK_ADVICE, StoreUnavailable
 
 MARK = "gateway.damaged"
@@ -71,12 +72,7 @@ def mark(directory: Path, reason: str) -> None:
     """Have the next start salvage the store."""
     # A disk that takes not even this is found damaged by the check of that start.
     with contextlib.suppress(OSError):
-        handle = os.open(directory / MARK, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
-        try:
-            os.write(handle, bare(reason).encode("utf-8", "replace"))
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        durable.put(directory / MARK, bare(reason).encode("utf-8", "replace"), mode=0o640)
 
 
 def marked(directory: Path) -> str | None:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.outbox import connection, schema
+from gateway.outbox import connection, disk, schema
 from gateway.outbox.damage import READ_ERRORS
 
 _SIDES = ("", "-wal", "-shm", "-journal")
@@ -31,7 +31,7 @@ def opened(damaged: Path) -> Iterator[sqlite3.Connection | None]:
 
 def _open(damaged: Path, scratch: Path) -> sqlite3.Connection | None:
     size = damaged.stat().st_size
-    if size < connection.PAGE_BYTES or shutil.disk_usage(damaged.parent).free < _ROOM * size:
+    if size < connection.PAGE_BYTES or disk.free(damaged.parent) < _ROOM * size:
         return None
     head = _fresh_head(scratch, size // connection.PAGE_BYTES)
     shutil.copyfile(damaged, scratch)

@@ -5,9 +5,11 @@ import fcntl
 import os
 import secrets
 import sqlite3
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway import durable
 from gateway.errors import StoreUnavailable
 from gateway.outbox import ballast, connection, damage, replacing, rescue, salvage, schema, statements
 from gateway.outbox.salvage import Salvaged
@@ -59,11 +61,16 @@ def hold(directory: Path) -> int:
     """Take the store's directory for this process, which must close what this gives; raises `StoreUnavailable`."""
     try:
         _make(directory)
-        lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        # A link would have root write, and lock, what somebody else chose.
+        lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
     except OSError as error:
         raise StoreUnavailable(
             f"The store's directory {directory} cannot be used ({error.strerror}). {damage.advice(directory)}"
         ) from error
+    found = os.fstat(lock)
+    if not stat.S_ISREG(found.st_mode) or (os.geteuid() == 0 and found.st_nlink != 1):
+        os.close(lock)
+        raise StoreUnavailable(f"{directory / LOCK} is no file of the gateway's own: look who put it there.")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -98,7 +105,7 @@ def _open(directory: Path, max_bytes: int, lock: int) -> Opened:
         salvaged = salvage.replace(path, problem)
         conn, head = _connect(path, max_bytes)
     try:
-        _sync_directory(directory)
+        durable.sync(directory)
         damage.unmark(directory)
         skipped = skipped_numbers(conn)
         gauge = connection.open_reader(path)
@@ -159,16 +166,7 @@ def _make(directory: Path) -> None:
     for made in missing:
         # A parent that may be passed but not read cannot be opened, and not every file system syncs a directory.
         with contextlib.suppress(OSError):
-            _sync_directory(made.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Put the directory entry on disk: a file that was just created is not safe without it."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+            durable.sync(made.parent)
 
 
 def last_number(conn: sqlite3.Connection) -> int:

@@ -5,9 +5,13 @@ aside and the new files into place follows, and goes on at the next start if it 
 """
 
 import os
+import re
 import shutil
+import stat
 from pathlib import Path
 
+from gateway import durable
+from gateway.errors import StoreUnavailable
 from gateway.outbox import connection, damage
 
 PART, READY = "restore.part", "restore.ready"
@@ -19,16 +23,16 @@ _OLD = (
     *(PICTURES, damage.MARK),
 )
 _WHERE, _CLEARED = "aside", "cleared"
+_NAME = re.compile(rf"{ASIDE}[A-Za-z0-9-]+")
 
 
 def commit(directory: Path, stamp: str) -> Path | None:
     """Put `restore.part`, complete and on disk, in place; give where the replaced store lies, if there was one."""
     part, aside = directory / PART, _free(directory, stamp)
-    (part / _WHERE).write_text(aside.name)
-    for path in (part / _WHERE, part):
-        sync(path)
+    durable.write_new(part / _WHERE, aside.name.encode(), mode=0o600)
+    durable.sync(part)
     part.rename(directory / READY)
-    sync(directory)
+    durable.sync(directory)
     finish(directory)
     return aside if aside.exists() else None
 
@@ -41,7 +45,7 @@ def finish(directory: Path) -> None:
         for name in _NEW:
             if (ready / name).exists():
                 (ready / name).rename(directory / name)
-        sync(directory)
+        durable.sync(directory)
         ready.rename(directory / PART)  # the notes in it must go at one moment
     if (directory / PART).is_dir():
         shutil.rmtree(directory / PART)
@@ -51,17 +55,27 @@ def _clear_up(directory: Path, ready: Path) -> None:
     """Move everything of the old store aside, once: what lies there afterwards is the new one."""
     if (ready / _CLEARED).exists():
         return
-    aside = directory / Path((ready / _WHERE).read_text()).name
+    name = (ready / _WHERE).read_text()
+    aside = directory / name
+    if not _NAME.fullmatch(name) or _is_no_folder(aside):
+        raise StoreUnavailable(
+            f"{ready / _WHERE} names no folder of a restore: look who wrote it. To give that restore up, remove {ready}."
+        )
     for name in _OLD:
         if (directory / name).exists():
             aside.mkdir(mode=0o700, exist_ok=True)
             own_like(directory, aside)
             (directory / name).rename(aside / name)
     if aside.exists():
-        sync(aside)
-    sync(directory)
+        durable.sync(aside)
+    durable.sync(directory)
     (ready / _CLEARED).touch()
-    sync(ready)
+    durable.sync(ready)
+
+
+def _is_no_folder(path: Path) -> bool:
+    """Say whether something else is there, a link too: what is moved into it could go anywhere."""
+    return os.path.lexists(path) and not stat.S_ISDIR(path.lstat().st_mode)
 
 
 def own_like(directory: Path, path: Path) -> None:
@@ -82,12 +96,3 @@ def _free(directory: Path, stamp: str) -> Path:
         number += 1
         aside = directory / f"{ASIDE}{stamp}-{number}"
     return aside
-
-
-def sync(path: Path) -> None:
-    """Put a file, or the entries of a folder, on disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -7,7 +7,6 @@ is interrupted begins again, or goes on, accordingly.
 """
 
 import contextlib
-import os
 import re
 import sqlite3
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from anyio import to_thread
 
+from gateway import durable
 from gateway.errors import StoreUnavailable
 from gateway.outbox import connection, rescue, schema, statements
 from gateway.outbox.damage import READ_ERRORS, is_unreadable
@@ -139,7 +139,7 @@ def replace(path: Path, problem: str) -> Salvaged:
             f"free at least {_size(path) >> 20} MiB on its disk."
         ) from error
     conn.close()
-    _sync(fresh)
+    durable.sync(fresh)
     if path.exists():
         path.rename(kept)
     _put_in_place(fresh, path, kept)
@@ -181,11 +181,3 @@ def _beside(path: Path, suffix: str) -> Path:
 def _size(path: Path) -> int:
     parts = (_beside(path, suffix) for suffix in ("", "-wal"))
     return sum(part.stat().st_size for part in parts if part.exists())
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,11 +1,10 @@
 """How much room the store and its disk have left."""
 
-import os
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.outbox import ballast
+from gateway.outbox import ballast, disk
 
 # Kept free below the hard bound for cursors, letters and removals: they must work when appending must not.
 RESERVE_SHARE = 0.05
@@ -56,12 +55,11 @@ def look(
     pages = (
         conn.execute("PRAGMA page_count").fetchone()[0] - conn.execute("PRAGMA freelist_count").fetchone()[0]
     )
-    disk = os.statvfs(directory)
     given_back = ballast_bytes > 0 and ballast.is_given_back(directory)
     return Space(
         used=pages * conn.execute("PRAGMA page_size").fetchone()[0],
         max_bytes=max_bytes,
-        disk_free=disk.f_bavail * disk.f_frsize,
+        disk_free=disk.free(directory),
         # What was given back is for places, removals and erasures: events must not eat it up.
         disk_reserve=max(min_free_bytes, 2 * ballast_bytes) if given_back else min_free_bytes,
         ballast_given_back=given_back,

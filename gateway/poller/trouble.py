@@ -25,7 +25,9 @@ def broken(endpoint: str, error: BaseException) -> PollUnavailable:
             return PollUnavailable(f"{endpoint}: its name cannot be resolved.", fault="poll_name")
         if isinstance(cause, ConnectionRefusedError):
             return PollUnavailable(
-                f"{endpoint}: nothing listens there (connection refused).", fault="poll_refused"
+                f"{endpoint}: that computer answers, but the polled program does not run there (nothing listens:"
+                " connection refused).",
+                fault="poll_refused",
             )
         if isinstance(cause, OSError) and cause.errno in _NO_ROUTE:
             return PollUnavailable(

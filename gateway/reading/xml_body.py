@@ -180,5 +180,5 @@ def _reason(error: etree.XMLSyntaxError) -> str:
     """Say what is wrong and where, in our words only."""
     line, column = error.position
     code = error.code  # type: ignore[attr-defined]  # lxml has it, its stubs do not
-    sentence = _SENTENCES.get(code, f"it is not well-formed (parser code {code})")
+    sentence = _SENTENCES.get(code, "it is no well-formed XML")
     return f"The XML cannot be read: {sentence}, near line {line}, column {column}."

@@ -18,6 +18,7 @@ _LOOK_S = 0.5
 _PATIENCE_S = 1.5  # a gateway that restarts is not worth a word
 _PROGRESS_S = 10.0
 _LINGER_S = 10.0
+_HOPELESS_S = 30.0  # without any answer ever: it is not there, and no restart
 
 
 class TalkativeWire(Wire):
@@ -60,7 +61,7 @@ class Fleet:
         for device in self.devices:
             device.wire = TalkativeWire(self.url)
         with ended_by_signals(stop):
-            watching = asyncio.create_task(self._watch())
+            watching = asyncio.create_task(self._watch(stop if device_s is not None else None))
             try:
                 runs = (
                     device.run(duration_s=device_s, stop=stop, linger_s=_LINGER_S) for device in self.devices
@@ -93,12 +94,17 @@ class Fleet:
             "totals": totals,
         }
 
-    async def _watch(self) -> None:
+    async def _watch(self, stop: asyncio.Event | None) -> None:
+        """Tell how it goes; with ``stop`` there is an end to it, and so to waiting for somebody who never answered."""
         last = time.monotonic()
         never = asyncio.Event()
         while True:
             await pause(_LOOK_S, never)
             self._complain()
+            if stop is not None and self._is_hopeless():
+                self.tell(f"Given up: nothing has answered at {self.url} in {_HOPELESS_S:g} s.")
+                stop.set()
+                return
             if time.monotonic() - last >= _PROGRESS_S:
                 last = time.monotonic()
                 taken = sum(device.figures.acknowledged for device in self.devices)
@@ -117,6 +123,12 @@ class Fleet:
         if not self._complaint and time.monotonic() - self._bad_since >= _PATIENCE_S:
             self._complaint = found
             self.tell(found)
+
+    def _is_hopeless(self) -> bool:
+        if self._bad_since is None or time.monotonic() - self._bad_since < _HOPELESS_S:
+            return False
+        wires = [device.wire for device in self.devices]
+        return all(isinstance(wire, TalkativeWire) and wire.status is None for wire in wires)
 
     def _trouble(self, device: Device) -> str | None:
         wire = device.wire

@@ -7,6 +7,8 @@ from pathlib import Path
 from deb import changelog, commandline, complete_bash, complete_fish, complete_zsh, manual
 from gateway.commands import main
 
+_LINKED = ("SECURITY.md", "CHANGELOG.md")  # the pages lead there
+
 
 def write(root: Path, share: Path, version: str, maintainer: str, second: int) -> None:
     """Write all of it below ``share``."""
@@ -26,9 +28,10 @@ def write(root: Path, share: Path, version: str, maintainer: str, second: int) -
         place.write_bytes(gzip.compress(text.encode(), 9, mtime=0) if name.endswith(".gz") else text.encode())
     pages = share / "doc/site-gateway"
     shutil.copyfile(example, pages / "config.example.toml")
-    shutil.copytree(
-        root / "docs", pages / "docs", ignore=shutil.ignore_patterns("decisions", "benchmarks.md")
-    )
+    for name in _LINKED:
+        shutil.copyfile(root / name, pages / name)
+    shutil.copytree(root / "docs", pages / "docs")
     shutil.copytree(
         root / "packaging/mosquitto", pages / "examples/mosquitto", ignore=shutil.ignore_patterns("*.py")
     )
+    shutil.copytree(root / "packaging/card", pages / "examples/card")

@@ -102,7 +102,17 @@ class Box:
         (self.root / "etc/machine-id").write_text("")
         boot = shlex.join(["bash", "-c", _BOOT, "boot", str(self.root), f"{os.getpid()}-{id(self)}"])
         # Without a terminal nothing in there gets a console. Whatever ends the test ends the box.
-        words = ["setpriv", "--pdeathsig", "KILL", "unshare", "-m", "-p", "-f", "--kill-child"]
+        words = [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "unshare",
+            "-m",
+            "-p",
+            "-f",
+            "--mount-proc",
+            "--kill-child",
+        ]
         words += ["script", "-qec", boot, "/dev/null"]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The package of this tree, and the same under the name of its predecessor; made once for a state of the tree."""
+"""The package of this tree, and one with earlier code as its predecessor; made once for a state of the tree."""
 
 import fcntl
 import hashlib
@@ -14,6 +14,9 @@ from typing import NamedTuple
 from debian_root import CACHE, ROOT
 
 _PREVIOUS = "0.0.9"
+# There is no release yet. This is the first code that was whole with all that today's units ask for (sockets, credentials,
+# reload), so the predecessor keeps today's units. Still older code on a store of today's: tests/system/test_earlier_code.py.
+_EARLIER = "1af7228b95"
 _ARCH = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), "armhf")
 _SOURCES = ("gateway", "packaging", "systemd", "requirements.lock", "docs", "config.example.toml", "LICENSE")
 
@@ -21,6 +24,7 @@ _SOURCES = ("gateway", "packaging", "systemd", "requirements.lock", "docs", "con
 class Packages(NamedTuple):
     previous: Path
     current: Path
+    told: str  # whose code the previous one has
 
 
 def packages() -> Packages:
@@ -35,7 +39,8 @@ def packages() -> Packages:
             _build(into / "half")
             _call_itself(_PREVIOUS, next((into / "half").glob("*.deb")), into)
             (into / "half").rename(into / "current")
-    return Packages(*(next((into / name).glob("*.deb")) for name in ("previous", "current")))
+    previous, current = (next((into / name).glob("*.deb")) for name in ("previous", "current"))
+    return Packages(previous, current, (into / "previous/told").read_text())
 
 
 def source(into: Path, wheels: Path) -> None:
@@ -68,21 +73,33 @@ def _wheels() -> Path:
 
 
 def _build(into: Path) -> None:
-    _run(sys.executable, "-B", "-m", "deb", _ARCH, "--into", str(into))
+    _run(sys.executable, "-B", "-m", "deb", _ARCH, "--into", str(into), "--level", "1")
 
 
 def _call_itself(version: str, package: Path, into: Path) -> None:
-    """Write the same package under another version; built once more it would be compressed for long."""
+    """Write the package under another version and with earlier code; built once more it would be compressed for long."""
     tree = into / "tree"
     _run("dpkg-deb", "-R", str(package), str(tree))
+    told = _go_back(tree / "usr/lib/site-gateway/pure")
     own = tree / "usr/lib/site-gateway/pure/gateway/__init__.py"
     own.write_text(re.sub(r'(?m)^__version__ = ".*"$', f'__version__ = "{version}"', own.read_text()))
     control = tree / "DEBIAN/control"
     control.write_text(re.sub(r"(?m)^Version: .*$", f"Version: {version}", control.read_text()))
     (into / "previous").mkdir()
+    (into / "previous/told").write_text(told)
     name = into / "previous" / f"site-gateway_{version}_{_ARCH}.deb"
     _run("dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "-b", str(tree), str(name))
     shutil.rmtree(tree)
+
+
+def _go_back(pure: Path) -> str:
+    """Put the earlier code in the place of today's where git has it; say whose code it is, and why."""
+    done = subprocess.run(("git", "archive", _EARLIER, "gateway"), capture_output=True, check=False, cwd=ROOT)
+    if done.returncode:
+        return f"the previous package has today's code, git has no {_EARLIER}: {done.stderr.decode().strip()}"
+    shutil.rmtree(pure / "gateway")
+    subprocess.run(("tar", "-x", "-C", str(pure)), input=done.stdout, check=True)
+    return f"the previous package has the code of {_EARLIER}"
 
 
 def _run(*words: str) -> None:
@@ -92,7 +109,7 @@ def _run(*words: str) -> None:
 
 
 def _state() -> str:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(_EARLIER.encode())
     for source in _SOURCES:
         place = ROOT / source
         files = sorted(place.rglob("*")) if place.is_dir() else [place]

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -89,6 +91,12 @@ class GatewayBox(Box):
     def accounts(self) -> dict[str, dict]:
         """Give the account of each sink that there is, and of each that there was."""
         return {one["sink"]: one for one in json.loads(self.run("gateway account --json").out)}
+
+    def stored(self, query: str) -> list:
+        """Ask the store of the box, which may be in use."""
+        path = self.root / "var/lib/gateway/gateway.db"
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as conn:
+            return [row[0] for row in conn.execute(query)]
 
     def until_received(self, least: int) -> None:
         self.until(lambda: self.account()["received"] >= least, 300, f"{least} events are received")

@@ -21,7 +21,8 @@ _APT = "DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recom
 def test_a_box_lives_through_it_all(release, tmp_path):
     """From the first install to the purge nothing that was answered is missing, and no unit ever fails."""
     needs()
-    previous, current = packages()
+    previous, current, told = packages()
+    print(told)
     root = unpack(release, tmp_path / release)
     try:
         for name, package in (("previous", previous), ("current", current)):
@@ -158,6 +159,34 @@ def _downgrade(box):
     _balance(box)
 
 
+def _back_up(box):
+    """Upgraded once more: a restore forgets what came behind the backup, and when it is said again it counts once more."""
+    box.run(f"{_APT} /current.deb", seconds=900)
+    box.until_active()
+    of_it = "SELECT seq FROM events WHERE device = 'counter-4019' ORDER BY seq"
+    box.run("gateway backup /root/box.backup")
+    box.push("4019 5")
+    box.until_delivered()
+    before = box.stored(of_it)
+    assert 5 == len(before)
+    box.run("systemctl stop gateway.service gateway.socket")
+    refused = box.run("gateway restore /root/box.backup", good=False)
+    assert 0 != refused.status and "--backwards" in refused.err, refused
+    box.run("gateway restore --backwards /root/box.backup")
+    box.run("systemctl start gateway.socket gateway.service")
+    box.until_active()
+    assert [] == box.stored(of_it)
+    box.push("4019 5")
+    box.until_delivered()
+    after = box.stored(of_it)
+    assert 5 == len(after)
+    assert min(after) > max(before)
+    assert box.account()["balanced"]
+    assert set(box.answered) == {
+        mark(event) for event in box.arrived() if event["kind"] in {"count", "access"}
+    }
+
+
 def _remove(box):
     """The program, the port and the units are gone; what was kept stays for the next install."""
     box.run("apt-get -qq remove -y site-gateway", seconds=200)
@@ -178,7 +207,8 @@ def _purge(box):
 
 
 _STEPS = (
-    _install, _push, _kill, _hang, _reload, _restart_under_load, _upgrade, _deliver, _downgrade, _remove, _purge,
+    _install, _push, _kill, _hang, _reload, _restart_under_load, _upgrade, _deliver, _downgrade, _back_up,
+    _remove, _purge,
 )  # fmt: skip
 
 

@@ -31,6 +31,17 @@ def steps(page: str, heading: str | None = None) -> list[Step]:
     return found
 
 
+def headings(page: str) -> set[str | None]:
+    """Name the headings of a page that have commands below them; None is what stands before the first."""
+    before, *parts = re.split(r"^## ", PAGES[page], flags=re.MULTILINE)
+    sections = {None: before, **dict(part.split("\n", 1) for part in parts)}
+    return {
+        name
+        for name, text in sections.items()
+        if any(language == "sh" for language, _ in _BLOCK.findall(text))
+    }
+
+
 def _commands(block: str):
     lines = iter(block.splitlines())
     for line in lines:

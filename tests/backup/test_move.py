@@ -5,6 +5,8 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from backed_up import Box, credentials_at, event, parts_of
@@ -24,6 +26,14 @@ LOG = "SELECT seq, id, revision, device, device_seq, received, body, personal, c
 @pytest.fixture
 def old(tmp_path):
     return Box(tmp_path / "old")
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that others may pass, as they may not pass pytest's own."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 @pytest.fixture
@@ -163,6 +173,17 @@ async def test_a_configuration_that_is_there_stays(old, tmp_path):
     assert old.text == old.config.with_name("config.toml.from-backup").read_text()
 
 
+async def test_a_mistake_of_this_box_is_told_at_the_end(old, tmp_path):
+    """A configuration that cannot be used is not passed over in silence, and one without a mistake is not blamed."""
+    await old.receive(0, 4)
+    old.do("backup", tmp_path / "b")
+    (old.store / FILE_NAME).unlink()
+    assert "finds a mistake" not in old.do("restore", tmp_path / "b")
+    (old.store / FILE_NAME).unlink()
+    old.config.write_text(old.text + "\n[site]\nzone = 'Nowhere'\n")
+    assert "`gateway check` finds a mistake" in old.do("restore", tmp_path / "b").splitlines()[-1]
+
+
 async def test_the_last_good_configuration_comes_when_the_other_has_a_mistake(
     old, new, tmp_path, monkeypatch
 ):
@@ -193,8 +214,9 @@ async def test_a_backup_through_a_pipe_is_the_same(old, new, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-async def test_what_root_restores_belongs_to_the_owner_of_the_folder(old, tmp_path):
+async def test_what_root_restores_belongs_to_the_owner_of_the_folder(open_folder):
     """The gateway's user finds a store that it may write, and a lock that it may take."""
+    tmp_path, old = open_folder, Box(open_folder / "old")
     await old.receive(0, 4)
     old.picture()
     old.do("backup", tmp_path / "b")

@@ -1,12 +1,16 @@
 """Fixtures of the experiments, and the one table at the end of a run."""
 
 import json
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from experiment import Experiment, Scale
 from site_under_test import Site
 from table import markdown
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "backup"))
 
 _ROW = "experiment"
 

@@ -43,12 +43,16 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class _Name:
-    """A change of a directory: ``file`` gets this name, and loses the other one."""
+    """A change of a directory: ``file`` gets this name, and loses the other one.
+
+    When a directory gets another name, all that is in it does, at one moment: the changes have one number.
+    """
 
     number: int
     file: _File
     gains: str | None
     loses: str | None
+    entry: str  # what must be on the disk for it: the name of the file, or of the directory that was renamed
 
 
 def build(directory: Path) -> Path:
@@ -101,10 +105,13 @@ def after_cut(records: Sequence[Record], survival: str, rng: random.Random) -> d
     """Give the files as they are after a cut behind these records."""
     names, syncs = _live(records)
     on_disk: dict[str, _File] = {}
+    lucky: dict[int, bool] = {}
     for change in names:
-        place = Path(change.gains or change.loses or "")
+        place = Path(change.entry)
         durable = max(syncs.values(), default=-1) if survival != "strict" else syncs[str(place.parent)]
-        if change.number < durable or (survival != "none" and rng.random() < 0.5):
+        if change.number not in lucky:
+            lucky[change.number] = change.number < durable or (survival != "none" and rng.random() < 0.5)
+        if lucky[change.number]:
             if change.loses is not None and on_disk.get(change.loses) is change.file:
                 del on_disk[change.loses]
             if change.gains is not None:
@@ -154,7 +161,7 @@ def _live(records: Sequence[Record]) -> tuple[list[_Name], dict[str, int]]:
     def found(path: str, number: int) -> _File:
         if path not in living:
             living[path] = _File()
-            names.append(_Name(number, living[path], path, None))
+            names.append(_Name(number, living[path], path, None, path))
         return living[path]
 
     for number, record in enumerate(records):
@@ -169,12 +176,14 @@ def _live(records: Sequence[Record]) -> tuple[list[_Name], dict[str, int]]:
                 syncs[path] = number
                 if path in living:
                     living[path].synced = number
-            case "r" if path in living:
+            case "r":
                 to = record.data.decode()
-                living[to] = living.pop(path)
-                names.append(_Name(number, living[to], to, path))
+                for was in [name for name in living if name == path or name.startswith(f"{path}/")]:
+                    now = to + was.removeprefix(path)
+                    living[now] = living.pop(was)
+                    names.append(_Name(number, living[now], now, was, to))
             case "u" if path in living:
-                names.append(_Name(number, living.pop(path), None, path))
+                names.append(_Name(number, living.pop(path), None, path, path))
     return names, syncs
 
 

@@ -2,8 +2,8 @@
  *
  * Preloaded into a process. Every successful change below one of RECORD_DIRS (a list with colons) is appended to
  * RECORD_LOG: one byte kind, then little endian: length of the path u32, offset or new length u64, length of the data
- * u32; then path and data. The kinds: w write, t truncate, c create a file, m make a directory, r rename (the data is
- * the new path), u unlink, s and d sync, x a call that changes files in a way that nobody models (the data is its name).
+ * u32; then path and data. The kinds: w write, t truncate, c create a file, m make a directory, g a directory is gone,
+ * r rename of a file or a directory (the data is the new path), u unlink, s and d sync, x a call that changes files in a way that nobody models (the data is its name).
  * Another process may append records of its own, each with one write: the log is in the order of what happened.
  */
 #define _GNU_SOURCE
@@ -264,6 +264,31 @@ int unlink(const char *path)
     LOCKED(int, real(path), if (result == 0) put('u', path, 0, "", 0));
 }
 
+int rmdir(const char *path)
+{
+    REAL(rmdir);
+    if (!named(path))
+        return real(path);
+    LOCKED(int, real(path), if (result == 0) put('g', path, 0, "", 0));
+}
+
+/* Who removes a whole tree names things by the open directory that they are in. */
+int unlinkat(int fd, const char *name, int flags)
+{
+    REAL(unlinkat);
+    char path[PATH_MAX];
+    if (*name == '/') {
+        if (!named(name))
+            return real(fd, name, flags);
+        snprintf(path, sizeof path, "%s", name);
+    } else {
+        if (!ours(fd, path) || strlen(path) + strlen(name) + 2 > sizeof path)
+            return real(fd, name, flags);
+        strcat(strcat(path, "/"), name);
+    }
+    LOCKED(int, real(fd, name, flags), if (result == 0) put(flags & AT_REMOVEDIR ? 'g' : 'u', path, 0, "", 0));
+}
+
 int rename(const char *from, const char *to)
 {
     REAL(rename);
@@ -357,12 +382,6 @@ int truncate64(const char *path, off64_t size)
     STRANGE_NAME(int, real(path, size), path);
 }
 
-int rmdir(const char *path)
-{
-    REAL(rmdir);
-    STRANGE_NAME(int, real(path), path);
-}
-
 int link(const char *from, const char *to)
 {
     REAL(link);
@@ -391,10 +410,4 @@ int renameat2(int a, const char *from, int b, const char *to, unsigned flags)
 {
     REAL(renameat2);
     STRANGE_NAME(int, real(a, from, b, to, flags), to);
-}
-
-int unlinkat(int at, const char *path, int flags)
-{
-    REAL(unlinkat);
-    STRANGE_NAME(int, real(at, path, flags), path);
 }

@@ -111,7 +111,8 @@ async def test_another_box_goes_on_from_a_backup_of_a_site_under_load(site, expe
     last = max(event["seq"] for event in [*site.events_at("home"), *site.events_at("cloud")])
     (site.directory / "store").rename(tmp_path / "dead")
     site.daemon.config.unlink()
-    done = await in_thread(partial(site.daemon.command, "restore", str(file), timeout_s=120))
+    restore = ("restore", "--store", str(site.directory / "store"), str(file))
+    done = await in_thread(partial(site.daemon.command, *restore, timeout_s=120))
     assert done.returncode == 0, done.stderr
     await in_thread(site.daemon.start)
     # New ones first: what is sent again would else get its old numbers by chance.

@@ -9,9 +9,9 @@ from deliberate_bugs import bugs
 ROOT = Path(__file__).parents[2]
 
 
-def test_there_are_ten_bugs_of_different_names():
-    """The list has ten, each with a sentence of what it breaks and a test that must notice."""
-    assert 10 == len({bug.name for bug in bugs()}) == len(bugs())
+def test_there_are_eleven_bugs_of_different_names():
+    """The list has eleven, each with a sentence of what it breaks and a test that must notice."""
+    assert 11 == len({bug.name for bug in bugs()}) == len(bugs())
     assert all(bug.breaks and bug.tests for bug in bugs())
 
 

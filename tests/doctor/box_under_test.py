@@ -3,8 +3,10 @@
 import ctypes
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
+import traceback
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from gateway.doctor.finding import Finding
 sys.path.append(str(Path(__file__).parents[1] / "chaos"))
 
 _NEW_NETWORK = 0x40000000  # of unshare(2)
+_REFUSED = ("permission denied", "not permitted")  # as in a container without CAP_SYS_ADMIN
 
 
 def a_box(folder: Path, toml: str = "", **known) -> Box:
@@ -63,10 +66,15 @@ def quiet(check: Check, box: Box) -> list[Finding]:
 @contextmanager
 def tmpfs(place: Path, options: str):
     """A file system in memory, mounted for a while."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small file system")
+    _as_root_with("mount", "mount", "mount a small file system")
     place.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], check=True)
+    words = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", place]
+    done = subprocess.run(
+        words, capture_output=True, text=True, check=False, env=os.environ | {"LC_ALL": "C"}
+    )
+    if done.returncode and any(word in done.stderr.lower() for word in _REFUSED):
+        pytest.skip(f"this machine refuses mounts: {done.stderr.strip()}")
+    assert 0 == done.returncode, done.stderr
     try:
         yield place
     finally:
@@ -75,24 +83,52 @@ def tmpfs(place: Path, options: str):
 
 def in_network(commands: str, name: str, toml: str = "") -> list[dict]:
     """Do one check in a network of its own, which the commands set up with `ip`; give its findings as JSON."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can make a network of its own")
+    _as_root_with("ip", "iproute2", "make a network of its own")
     ours, theirs = multiprocessing.Pipe()
     child = multiprocessing.get_context("fork").Process(target=_there, args=(theirs, commands, name, toml))
     child.start()
     theirs.close()
     try:
-        return ours.recv()
+        how, told = ours.recv()
     finally:
         child.join(30)
+    if how == "refused":
+        pytest.skip(f"this machine gives no namespaces: {told}")
+    if how == "failed":
+        pytest.fail(told)
+    return told
+
+
+def _as_root_with(program: str, package: str, work: str) -> None:
+    """Skip where this cannot be done by nature; fail where only something is missing that can be installed."""
+    if os.geteuid() != 0:
+        pytest.skip(f"only root can {work}")
+    if shutil.which(program) is None:
+        pytest.fail(f"{program} is not installed: apt-get install {package}, or make debian")
 
 
 def _there(answer, commands: str, name: str, toml: str) -> None:
-    """In a process of its own, which alone gets the new network."""
-    (check,) = (one for one in BOX_CHECKS if one.name == name)
-    assert ctypes.CDLL(None).unshare(_NEW_NETWORK) == 0
-    subprocess.run(["sh", "-ec", f"ip link set lo up\n{commands}"], check=True)
-    answer.send([dict(one.as_json()) for one in check.look(Box(loads(toml)))])
+    """In a process of its own, which alone gets the new network; what goes wrong here is told over there."""
+    try:
+        _enter_new_network()
+    except OSError as error:
+        answer.send(("refused", str(error)))
+        return
+    try:
+        (check,) = (one for one in BOX_CHECKS if one.name == name)
+        script = ["sh", "-ec", f"ip link set lo up\n{commands}"]
+        done = subprocess.run(script, capture_output=True, text=True, check=False)
+        assert 0 == done.returncode, done.stderr
+        told = "found", [dict(one.as_json()) for one in check.look(Box(loads(toml)))]
+    except BaseException:  # an assertion too: the test that waits for an answer is to name it
+        told = "failed", traceback.format_exc()
+    answer.send(told)
+
+
+def _enter_new_network() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_NEW_NETWORK):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def code_in_network(code: str, commands: str, name: str, toml: str = "") -> dict:

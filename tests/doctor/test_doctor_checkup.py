@@ -5,6 +5,7 @@ import time
 
 import pytest
 from box_under_test import a_box
+from pages import PAGES
 
 from gateway.config import Config
 from gateway.daemon import checkup
@@ -12,6 +13,8 @@ from gateway.daemon.checkup import Checkup
 from gateway.doctor.box import Check, hindered, well, wrong
 from gateway.doctor.checks import BOX_CHECKS
 from gateway.doctor.examining import examine
+from gateway.doctor.memory import CHECK as MEMORY
+from gateway.doctor.power import TEMPERATURE
 from gateway.faults import ACTIONS, Faults
 
 pytestmark = pytest.mark.anyio
@@ -165,3 +168,11 @@ def test_checks_that_hang_do_not_hide_what_was_found(tmp_path):
     assert 21 == sum(one.hindered for one in found)
     assert "RuntimeError: no such thing" in found[-2].sentence
     assert found[-1].well and found[-1].known
+
+
+@pytest.mark.parametrize(("page", "said"), [("operate.md", "at three looks in a row, a minute apart"),
+                                            ("doctor.md", "at three looks in a row")])  # fmt: skip
+def test_the_pages_say_how_often_it_is_looked(page, said):
+    """How many looks a figure must be over its mark, and how far they are apart, is so in the pages too."""
+    assert (3, 3, 60.0) == (TEMPERATURE.looks, MEMORY.looks, checkup._ROUND_S)
+    assert said in " ".join(PAGES[page].split())

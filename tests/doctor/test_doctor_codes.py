@@ -40,15 +40,52 @@ def first_words(functions):
     return found
 
 
-def words(folder):
-    """All texts of the program, but for this file."""
-    return {
-        node.value
-        for path in folder.glob("*.py")
-        if path.name != Path(__file__).name
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
+def asserted(text):
+    """Find the codes that the tests of a file demand of what was found: written there, or in their parameters."""
+    found = set()
+    for test in ast.walk(ast.parse(text)):
+        if not isinstance(test, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        rows = dict(row for decorator in test.decorator_list for row in parameters(decorator))
+        for compared in (one.test for one in ast.walk(test) if isinstance(one, ast.Assert)):
+            if demands(compared):
+                found |= texts(compared.left)
+                found |= {code for name in names(compared.left) for code in rows.get(name, ())}
+        for call in (one for one in ast.walk(test) if isinstance(one, ast.Call)):
+            if getattr(call.func, "id", "") == "told":  # fails unless one finding has the code
+                found |= texts(call.args[1])
+    return found
+
+
+def demands(node):
+    """Say whether this wants codes, on its left, of what was found: given by `codes`, or taken from findings."""
+    if not isinstance(node, ast.Compare) or not isinstance(node.ops[0], ast.Eq | ast.In):
+        return False
+    return any(
+        (isinstance(one, ast.Call) and getattr(one.func, "id", "") == "codes")
+        or (isinstance(one, ast.Attribute) and one.attr == "code")
+        for one in ast.walk(node.comparators[0])
+    )
+
+
+def parameters(decorator):
+    """Give each name of a `parametrize` with the texts that it stands for."""
+    if isinstance(decorator, ast.Call) and getattr(decorator.func, "attr", "") == "parametrize":
+        wanted, given = decorator.args[:2]
+        if isinstance(wanted, ast.Constant):
+            yield wanted.value, texts(given)
+        else:
+            for place, name in enumerate(wanted.elts):
+                yield name.value, set().union(*(texts(row.elts[place]) for row in given.elts))
+
+
+def texts(node):
+    found = (one.value for one in ast.walk(node) if isinstance(one, ast.Constant))
+    return {one for one in found if isinstance(one, str)}
+
+
+def names(node):
+    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
 
 
 def test_every_fault_of_the_box_is_brought_about_in_a_test():
@@ -57,9 +94,27 @@ def test_every_fault_of_the_box_is_brought_about_in_a_test():
     assert set() == of_box - first_words({"the", "code_in_network"})
 
 
-def test_every_fault_of_a_far_end_stands_in_a_test():
-    """No code of a far end is left out by the tests beside this one."""
-    assert set() == codes() - words(HERE)
+def test_every_fault_of_a_far_end_is_brought_about_in_a_test():
+    """Each code of a far end is demanded of what a look found, by some test beside this one."""
+    of_box = frozenset().union(*(check.codes for check in BOX_CHECKS))
+    demanded = set().union(*(asserted(path.read_text("utf-8")) for path in HERE.glob("test_*.py")))
+    assert set() == codes() - of_box - demanded
+
+
+def test_a_word_alone_demands_nothing():
+    """A code in a list, in a sentence or on the side of what may not be found is not brought about."""
+    assert {"a", "b", "c", "d"} == asserted("""
+TRIED = {"x"}
+@pytest.mark.parametrize(("more", "code"), [("x", "a"), ("x", "b")])
+def test_one(code):
+    "x"
+    assert {code} == codes(look("x"))
+def test_two():
+    assert "x" not in codes(look())
+    assert "x" == look()
+    assert {"c"} == {one.code for one in look()}
+    assert "" in told(look(), "d")
+""")
 
 
 def test_every_fault_has_an_action():

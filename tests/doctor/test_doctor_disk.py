@@ -31,6 +31,8 @@ def test_a_full_disk_is_found_before_the_gateway_runs(ext4):
     quiet(disk.ROOM, box)
     ext4.fill(leave=3 * MIB)
     said = the("disk_full", disk.ROOM, box)
+    assert str(ext4.place / "store") in said.sentence
+    assert "sudo gateway doctor" in said.action
     assert "only 2 MiB" in said.sentence or "only 3 MiB" in said.sentence
 
 

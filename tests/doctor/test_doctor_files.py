@@ -185,12 +185,22 @@ async def test_a_store_that_everybody_can_read_is_found(tmp_path):
     quiet(permissions.CHECK, a_box(tmp_path))
 
 
+async def test_a_store_that_everybody_can_change_is_found(tmp_path):
+    """Whoever may write into the folder can put another store there; the remedy names the folder that it is."""
+    await kept(tmp_path)
+    (tmp_path / "store").chmod(0o722)
+    found = the("store_exposed", permissions.CHECK, a_box(tmp_path))
+    assert "can change what is in" in found.sentence
+    assert f"Run: sudo chmod o= {tmp_path / 'store'}" == found.action
+
+
 def test_a_configuration_that_everybody_can_change_is_found(tmp_path):
     """Whoever can write the file decides where the events go."""
     path = tmp_path / "config.toml"
     path.touch()
     path.chmod(0o666)
-    the("config_exposed", permissions.CHECK, a_box(tmp_path, path=path))
+    found = the("config_exposed", permissions.CHECK, a_box(tmp_path, path=path))
+    assert f"Run: sudo chmod o-w {path}" == found.action
     path.chmod(0o644)
     quiet(permissions.CHECK, a_box(tmp_path, path=path))
 
@@ -261,6 +271,7 @@ def test_mistakes_of_the_configuration_are_named_with_their_lines(tmp_path):
     path = written(tmp_path, "[listen]\nport = 99999\n")
     found = the("config_rejected", configuration.CHECK, a_box(tmp_path, path=path))
     assert f"{path}:4: listen.port" in found.sentence
+    assert "last good" not in found.action  # there is none, and nothing runs
     found = the("config_rejected", configuration.CHECK, a_box(tmp_path, path=path, recalled=True))
     assert found.sentence.startswith("The last good configuration is in use.")
 

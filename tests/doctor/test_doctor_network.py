@@ -15,7 +15,9 @@ from gateway.outbox import Outbox
 from gateway.simulate.ports import free_port
 
 PAIR = "ip link add eth8 type veth peer name far8\nip addr add {} dev eth8\nip link set eth8 up\n"
-BOTH = PAIR + "ip link set far8 up\n"
+# The kernel tells of the cable a moment later.
+SEEN = "timeout 5 sh -c \"until ip -o link show eth8 | grep -q 'state UP'; do sleep 0.05; done\"\n"
+BOTH = PAIR + "ip link set far8 up\n" + SEEN
 UPSTREAM = '[sinks.up]\ntype = "https"\nendpoint = "https://{}/events"\n'
 HOME = '[listen]\nhost = "127.0.0.1"\n'
 
@@ -27,7 +29,7 @@ def codes(rows):
 def test_a_box_without_an_address_is_found():
     """With nothing but itself no device can reach it."""
     assert "no cable" not in code_in_network("no_address", "", "address")["sentence"]
-    up = "ip link add eth8 type veth peer name far8\nip link set eth8 up\nip link set far8 up\n"
+    up = "ip link add eth8 type veth peer name far8\nip link set eth8 up\nip link set far8 up\n" + SEEN
     assert "though a cable is connected" in code_in_network("no_address", up, "address")["sentence"]
     down = "ip link add eth8 type veth peer name far8\n"
     assert "no cable or radio" in code_in_network("no_address", down, "address")["sentence"]

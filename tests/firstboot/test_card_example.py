@@ -11,12 +11,13 @@ EXAMPLE = Path(__file__).parents[2] / "packaging" / "card" / "gateway.toml"
 def test_the_example_is_accepted_when_it_is_filled_in(box):
     """With each # taken away and the secret in its place, every line of the example is taken over."""
     text = re.sub(r"^#(?=[a-z\[])", "", EXAMPLE.read_text("utf-8"), flags=re.MULTILINE)
+    text = text.replace("the password of the broker", "broker-4711").replace("the token", "token-4711")
     box.write(text.replace("whsec_...", SIGNING).replace("\n", "\r\n"))
     config = box.accepted()
     assert {"broker", "upstream"} == set(config.sinks)
     assert ("shop-1", "Europe/London") == (config.gateway.id, config.site.zone)
-    assert "the password of the broker" == config.sinks["broker"].password_file.reveal()
-    assert "the token" == config.sinks["upstream"].bearer_file.reveal()
+    assert "broker-4711" == config.sinks["broker"].password_file.reveal()
+    assert "token-4711" == config.sinks["upstream"].bearer_file.reveal()
 
 
 def test_the_example_as_it_is_asks_to_be_filled_in(box):

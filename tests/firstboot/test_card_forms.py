@@ -6,6 +6,7 @@ import os
 import pytest
 from card_box import PASSWORD, SECRETS, SIGNING, TOML
 
+from gateway import durable
 from gateway.firstboot import writing
 from gateway.firstboot.inlets import KEPT
 
@@ -65,7 +66,13 @@ def test_two_files_are_not_chosen_between(box):
     assert "there are 2 files: gateway.toml, gateway.toml.txt" in box.rejected()
 
 
-@pytest.mark.parametrize("name", ["gateway (1).toml", "gateway.txt", "gateway.toml.toml"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("gateway (1).toml", "gateway.txt", "gateway.toml.toml", "gateway.toml.rtf", "gateway.docx"),
+        *("gateway.toml.download", "gatway.toml", "getaway.toml.txt"),
+    ],
+)
 def test_a_file_of_nearly_the_name_is_told(box, name):
     """A copy that a browser or Windows numbered is not read, and the person learns why nothing happens."""
     box.write(TOML, name)
@@ -181,7 +188,7 @@ def test_a_box_that_is_full_keeps_what_it_has(box, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(writing, "_write_all", full)
+        patch.setattr(durable, "write_all", full)
         assert "rejected" == box.start().kind
     assert (before, changed) == (box.config.read_bytes(), box.on_card())
     assert "bearer-9999-0815" == box.accepted().sinks["upstream"].bearer_file.reveal()

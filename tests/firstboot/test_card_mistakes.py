@@ -3,6 +3,7 @@
 import pytest
 from card_box import SIGNING, TOML
 
+from gateway.firstboot import startable
 from gateway.firstboot.inlets import KEPT
 
 WORD = "correct-horse-battery"
@@ -120,3 +121,67 @@ def test_the_line_is_the_cards_where_a_secret_has_several(box):
     """A secret in three quotes that goes over lines does not shift the lines of what follows."""
     box.write('[sinks.b]\npassword = """\nabc"""\ntype = "mqtt"\nendpoint = "nowhere"\n')
     assert "Line 5, sinks.b.endpoint" in box.rejected()
+
+
+@pytest.mark.parametrize("value", ['"Sec\\tret"', '"a\\bc"', '"Secret\\n"', '"a\\u007fb"'])
+def test_a_backslash_does_not_change_a_password_in_silence(box, value):
+    """What TOML makes another character of is refused, and the card keeps what the person wrote."""
+    text = f'[sinks.b]\ntype = "mqtt"\nendpoint = "mqtt://b"\npassword = {value}\n'
+    box.write(text)
+    told = box.rejected()
+    assert "Line 4, sinks.b.password\r\n" in told
+    assert "write it twice, or use 'single quotes'" in told
+    assert text == box.on_card()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("(kept in gateway)", "kept in the gateway", "(Kept in the gateway", "(kept in the gateway:1:2)"),
+        *("the password of the broker", " The token"),
+    ],
+)
+def test_what_is_nearly_the_marker_is_no_password(box, value):
+    """A mistyped marker and the example's own words are refused, and the person is told what to write."""
+    box.write(f'[sinks.b]\ntype = "mqtt"\nendpoint = "mqtt://b"\npassword = "{value}"\n')
+    told = box.rejected()
+    assert "Line 4, sinks.b.password\r\n" in told
+    assert f"write exactly: {KEPT}" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "said"),
+    [
+        ('[store]\npath = "/proc/x"\n', "store.path", "it is on no disk"),
+        ('[store]\npath = "/dev/null/x"\n', "store.path", "it is on no disk"),
+        ('[store]\npath = "/etc/passwd/x"\n', "store.path", "a file, and not a folder"),
+        ('[store]\npath = "/etc/passwd"\n', "store.path", "is not a folder"),
+        ('[runtime]\nsocket = "/proc/x.sock"\n', "runtime.socket", "it is on no disk"),
+        ('[listen]\nhost = "10.99.99.99"\n', "listen.host", "is no address of this box"),
+    ],
+)
+def test_what_a_gateway_cannot_start_with_is_refused(box, text, key, said):
+    """A place or an address that is not there is told with its line, and the box keeps its settings."""
+    box.write(text)
+    told = box.rejected()
+    assert f"Line 2, {key}\r\n" in told
+    assert said in told
+    assert "What to do: " in told
+    assert not box.config.exists()
+
+
+def test_only_root_may_write_there(box, monkeypatch):
+    """On a box whose gateway is a user of its own, a place that only root can make is refused; its own is not."""
+    monkeypatch.setattr(startable, "_has_own_user", lambda: True)
+    box.write('[store]\npath = "/nowhere/store"\n')
+    assert "only root may write to /" in box.rejected()
+    box.write(f'[store]\npath = "{box.card.parent}/store"\n')
+    box.card.parent.chmod(0o777)
+    box.accepted()
+
+
+def test_an_address_is_not_judged_without_a_network(box):
+    """A box that has no address yet cannot know which one it will have."""
+    box.address = None
+    box.write('[listen]\nhost = "10.99.99.99"\n')
+    assert "10.99.99.99" == box.accepted().listen.host

@@ -10,6 +10,7 @@ from keeping import Running, count, settings
 from gateway import clock
 from gateway.errors import StoreFull
 from gateway.outbox import BallastKeeper, ballast, salvage
+from gateway.outbox import disk as disk_room
 from gateway.outbox.ballast import NAME
 
 pytestmark = pytest.mark.anyio
@@ -22,7 +23,7 @@ class Disk:
 
     def __init__(self, monkeypatch):
         self.free = 10**9
-        monkeypatch.setattr(ballast, "free", lambda _directory: self.free)
+        monkeypatch.setattr(disk_room, "free", lambda _directory: self.free)
 
 
 @pytest.fixture

@@ -173,7 +173,7 @@ async def test_a_new_directory_is_on_disk_with_its_own_entry(tmp_path, monkeypat
         fsync(handle)
 
     def refused(path, flags, *rest, **more):
-        if not readable and str(path) == str(tmp_path) and flags & os.O_DIRECTORY:
+        if not readable and str(path) == str(tmp_path):
             raise PermissionError(13, "Permission denied")
         return open_(path, flags, *rest, **more)
 

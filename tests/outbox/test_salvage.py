@@ -23,7 +23,8 @@ from keeping import (
     tallies,
 )
 
-from gateway.outbox import Arrears, Housekeeper, Outbox, StoreDamaged, leaves, opening, salvage
+from gateway import durable
+from gateway.outbox import Arrears, Housekeeper, Outbox, StoreDamaged, leaves, opening
 from gateway.outbox.connection import FILE_NAME
 
 pytestmark = pytest.mark.anyio
@@ -504,7 +505,7 @@ async def test_a_power_cut_at_any_step_of_a_rescue_loses_nothing(store, monkeypa
     with monkeypatch.context() as patched:
         patched.setattr(Path, "rename", counted(Path.rename))
         patched.setattr(Path, "unlink", counted(Path.unlink))
-        patched.setattr(salvage, "_sync", counted(salvage._sync))
+        patched.setattr(durable, "sync", counted(durable.sync))
         with contextlib.suppress(KeyboardInterrupt):
             opening.open_directory(store, 2**30).release()
     async with opened(store):

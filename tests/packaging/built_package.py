@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 _PARTS = ("gateway", "systemd", "docs", "packaging")
-_FILES = ("requirements.lock", "config.example.toml", "CHANGELOG.md")
+_FILES = ("requirements.lock", "config.example.toml", "CHANGELOG.md", "SECURITY.md")
 
 
 def snapshot(into: Path) -> Path:

@@ -4,10 +4,14 @@ import asyncio
 import json
 import signal
 import sys
+from zoneinfo import ZoneInfo
 
 import pytest
 from collector import Collector, http
 
+from gateway.simulate import fleet
+from gateway.simulate.clock import Clock
+from gateway.simulate.early import EarlyTerminal
 from gateway.simulate.ledger import Ledger
 
 pytestmark = pytest.mark.anyio
@@ -104,6 +108,36 @@ async def test_it_keeps_trying_and_says_so():
     assert late.requests
     assert f"127.0.0.1:{port}" in said[-2]
     assert b"pushes made" in out, err
+
+
+async def test_it_pushes_to_the_gateway_of_its_configuration(tmp_path):
+    """Without --to it goes where the configuration that was named says that the gateway listens."""
+    async with Collector() as server:
+        config = tmp_path / "config.toml"
+        config.write_text(f"[listen]\nport = {server.port}\n")
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway", "-c", config, "simulate", "counter", "--speed", "0"),
+            *("--minutes", "5", "--json"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert 0 == process.returncode, err
+    assert len(server.requests) == json.loads(out)["acknowledged"] > 0
+
+
+async def test_it_gives_up_where_nothing_ever_answered(monkeypatch):
+    """A run that has an end does not wait for ever for a gateway that is not there, and says so."""
+    async with Collector() as server:
+        url = server.url
+    monkeypatch.setattr(fleet, "_HOPELESS_S", 2.0)
+    said, ledger = [], Ledger()
+    device = EarlyTerminal(
+        url, serial="SPSIM1", zone=ZoneInfo("UTC"), rate=60, seed=0, clock=Clock(), ledger=ledger
+    )
+    await asyncio.wait_for(fleet.Fleet(url, [device], ledger, said.append).run(3600.0), 60)
+    assert f"Given up: nothing has answered at {url} in 2 s." == said[-1]
+    assert device.waiting
 
 
 async def test_a_refusal_is_told_with_its_status():

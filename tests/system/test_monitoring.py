@@ -92,6 +92,7 @@ def push_of_each(port, number):
     connection.close()
 
 
+@pytest.mark.slow
 @pytest.mark.site_with(more="[adoption]\nmax_devices = 10000\nper_address = 10000\n")
 async def test_the_series_do_not_grow_with_the_site(site, port):
     """Five hundred devices make exactly the series that two make, and no label holds a device, a person or an address."""
@@ -114,6 +115,7 @@ async def test_the_series_do_not_grow_with_the_site(site, port):
     assert len(seen.series) < 300
 
 
+@pytest.mark.slow
 def test_health_follows_the_delivery(site, port):
     """While an upstream refuses, the box is healthy until that lasts too long; then 503 says which sink, and it heals."""
     status, health = told(port, "/healthz")
@@ -142,6 +144,7 @@ async def _push(site):
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_the_watchdog_goes_on_while_the_answer_is_no(site, port):
     """A 503 is for people: the daemon that gives it goes on, with the same process id, and receives."""
     site.upstream.decide = lambda _request: Outcome(status=503)

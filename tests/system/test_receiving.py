@@ -174,7 +174,8 @@ def test_what_nobody_recognises_is_a_letter(bare):
     assert "no source recognises" in told[0]["reason"]
     shown = bare.daemon.asked("letters", "show", str(told[-1]["number"]))
     assert "number=7" in shown.stdout
-    assert "unreadable_pushes" in bare.faults()
+    fault = bare.faults()["unreadable_pushes"]
+    assert "127.0.0.1" in fault["sentence"] and "docs/people-counter.md" in fault["action"]
     assert 0 == bare.daemon.asked("letters", "drop", str(told[0]["number"])).returncode
     assert 4 == len(json.loads(bare.daemon.asked("letters", "list", "--json").stdout))
 

@@ -63,6 +63,16 @@ def test_a_bad_configuration_fails_with_all_of_its_mistakes(site):
     assert "config_rejected" not in site.faults()
 
 
+def test_a_file_that_is_no_toml_is_told_by_the_gateway_that_runs(site, monkeypatch):
+    """Where the socket is stands in the broken file alone: the last good one says it, and the mistake is printed."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(site.daemon.state))
+    config = site.daemon.config
+    config.write_text(config.read_text() + "\n[events]\nlate_after_s = soon\n")
+    told = site.daemon.command("reload")
+    assert 1 == told.returncode, told.stderr
+    assert "config.toml:" in told.stderr and "put text in quotes" in told.stderr
+
+
 def test_what_needs_a_restart_is_named(site):
     """A change of the port is taken over as far as possible: status 0, and the command says what is missing."""
     config = site.daemon.config

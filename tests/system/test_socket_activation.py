@@ -139,6 +139,7 @@ def stored(directory: Path) -> int:
         return conn.execute("SELECT count(*) FROM events WHERE kind = 'count'").fetchone()[0]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_restart_under_load_refuses_no_request_and_loses_none(launched, tmp_path):
     """Through three restarts every push of every device is answered with 200, and all are in the store, once."""
@@ -157,6 +158,7 @@ def test_a_restart_under_load_refuses_no_request_and_loses_none(launched, tmp_pa
     assert accepted == stored(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_kill_under_load_loses_nothing_that_was_accepted(launched, tmp_path):
     """After kill -9 the port never refuses either: only pushes that were being answered end without an answer."""

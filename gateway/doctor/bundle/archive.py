@@ -11,11 +11,13 @@ import platform
 import sqlite3
 import tarfile
 import time
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway import __version__, clock
+from gateway.config.files import read_file
 from gateway.doctor.box import Box
 from gateway.doctor.bundle import figures, journal, readme, shown
 from gateway.doctor.bundle.net import Net
@@ -45,7 +47,7 @@ def write(file: Path, box: Box, document: Mapping[str, object], findings: Sequen
     if file.exists():
         raise GatewayError(f"{file} is there already: choose another name, or remove it.")
     packed = Packed(file)
-    net, end = Net(box.config), clock.steady() + _TOTAL_S
+    net, end = Net(box.config, _raw(box)), clock.steady() + _TOTAL_S
     left = MOST_BYTES
     for name, limit, make in _members(box, document, findings):
         text = _made(packed, name, make, end)
@@ -144,6 +146,16 @@ def _named(value: object) -> object:
         inside = {key: _named(one) if key == "sinks" else one for key, one in value.items()}
         return {("sink" if key == "name" and "waiting" in value else key): one for key, one in inside.items()}
     return [_named(one) for one in value] if isinstance(value, list) else value
+
+
+def _raw(box: Box) -> Mapping[str, object]:
+    """Give a configuration that has mistakes as far as it can be read: its secrets are secrets all the same."""
+    if not box.problem or box.path is None:
+        return {}
+    try:
+        return tomllib.loads(read_file(box.path, _MEMBER_BYTES)[0].decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError, GatewayError):
+        return {}
 
 
 def _mistakes(box: Box) -> str:

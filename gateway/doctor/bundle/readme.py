@@ -22,7 +22,7 @@ _ABOUT = {
 _LEFT_OUT = """Left out on purpose:
 - passwords, tokens, keys, signing secrets, words in paths, queries and paths of addresses, values of headers;
 - names and everything else that a device or a far end says in words; pictures; bodies of pushes; events;
-- names that were given to devices and terminals in the configuration, and the environment.
+- names that were given to devices, terminals, zones and the site in the configuration, and the environment.
 *** stands where something was left out.
 
 What is in it: host names and addresses of this site's network, ids of devices (they hold serial numbers), the name and

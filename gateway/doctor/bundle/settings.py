@@ -8,17 +8,21 @@ from gateway.doctor.bundle.shown import MASK, address
 
 _BLANKED = frozenset({"token", "username"})
 _ADDRESSES = frozenset({"endpoint", "event_dest"})
-_NAMED_AFTER_PEOPLE = frozenset({"devices", "terminals"})  # an owner may have typed whose door it is
+_NAMED_AFTER_PEOPLE = ("devices", "terminals", "zones")  # an owner may have typed whose door it is
 
 
 def settings(config: Config) -> dict[str, Any]:
     """Give what can be decided, and what was; files of secrets are there by their names."""
     shown = _blanked(config.model_dump(mode="json"), "")
     for section in _NAMED_AFTER_PEOPLE:
-        for one in shown.get(section, {}).values():
-            if one.get("name"):
-                one["name"] = MASK
+        tables = shown.get(section, {}).values()
+        shown[section] = {f"{MASK}{number}": _unnamed(one) for number, one in enumerate(tables, 1)}
+    shown["site"] = _unnamed(shown["site"])
     return {"hash": config.hash, **shown}
+
+
+def _unnamed(table: dict[str, Any]) -> dict[str, Any]:
+    return table | ({"name": MASK} if table.get("name") else {})
 
 
 def _blanked(value: Any, name: str) -> Any:

@@ -12,6 +12,7 @@ from gateway.logs.cleaning import clean_text
 from gateway.masking import masked_words
 
 MASK = "***"
+_ENDS = ".,:;!?"
 _DEEPEST = 8
 _MOST = 20_000  # items of one list
 # Words of ours, or figures that are written as text.
@@ -28,8 +29,17 @@ _SENTENCES = frozenset({"sentence", "hint", "reason", "stopped", "last_error", "
 _ADDRESSES = frozenset({"endpoint", "event_dest"})
 _FIRMWARE = re.compile(r"[A-Za-z]{0,4}[0-9]{1,8}(?:[._-][A-Za-z]{0,6}[0-9]{1,14}[a-z]?){0,6}")
 _KEY = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
-# What is between quotation marks was said by somebody else, or is a value of theirs.
-_QUOTED = re.compile(r"“[^”]*”?|(?<!\w)'[^']*'(?!\w)")
+# What is between quotation marks was said by somebody else, or is a value of theirs: up to the last mark of a line,
+# because what they said may have marks in it.
+_QUOTED = re.compile(r"“.*”(?=[^“\n]*$)|“.*|(?<!\w)'[^']*'(?!\w)", re.MULTILINE)
+# An address in a sentence: what comes behind host and port may be a key.
+_WEB = re.compile(r"\b[a-z][a-z0-9+.-]{1,15}://[^\s\"'<>“”()]+", re.IGNORECASE)
+_PLACE = re.compile(
+    r"(?<![\w/.:@-])((?:[\w-]+(?:\.[\w-]+)+|[\w-]+(?=:\d)|\[[0-9a-f:.]+\])(?::\d{1,5})?)"
+    r"(?!/\d{1,3}(?![\w/?#.-]))[/?#][^\s\"'<>“”()]+",
+    re.IGNORECASE,
+)
+_NAMED = re.compile(r"\b(devices|terminals|zones)\.[A-Za-z0-9_-]+")
 # Faults whose words are wholly those of somebody else.
 _THEIRS = frozenset({"camio_incident"})
 
@@ -41,7 +51,15 @@ def document(value: object, words: frozenset[str] = _WORDS) -> object:
 
 def sentence(text: str) -> str:
     """Return a sentence of ours without what it quotes."""
-    return _QUOTED.sub(f"'{MASK}'", masked_words(clean_text(text)))
+    text = _QUOTED.sub(f"'{MASK}'", masked_words(clean_text(text)))
+    text = _WEB.sub(lambda found: _ended(address(found[0].rstrip(_ENDS)), found[0]), text)
+    text = _PLACE.sub(lambda found: _ended(f"{found[1]}/{MASK}", found[0]), text)
+    return _NAMED.sub(rf"\1.{MASK}", text)
+
+
+def _ended(shown: str, whole: str) -> str:
+    """Give the end of a sentence back that stood behind an address."""
+    return shown + whole[len(whole.rstrip(_ENDS)) :]
 
 
 def address(text: str) -> str:

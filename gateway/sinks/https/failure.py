@@ -11,14 +11,19 @@ from collections.abc import Callable, Iterator
 
 from gateway.errors import SinkUnavailable
 
+_UNKNOWN_CA = (
+    "nobody known here vouches for its certificate (its CA is not known here): ask its operator for the CA file, and set"
+    " `ca_file` in the section of this sink to it"
+)
 # Numbers of X509_verify_cert_error_string, stable in OpenSSL.
 _CERTIFICATE = {
     9: "its certificate is not valid yet: check the clock of this machine first",
     10: "its certificate has expired: have it renewed, or check the clock of this machine",
-    18: "it shows a self-signed certificate that is not known here: give its certificate as the CA of this sink",
-    19: "its CA is not known here: give the CA certificate to this sink",
-    20: "its CA is not known here: give the CA certificate to this sink",
-    21: "its CA is not known here: give the CA certificate to this sink",
+    18: "it shows a self-signed certificate that nobody known here vouches for: ask its operator for that certificate as a"
+    " file, and set `ca_file` in the section of this sink to it",
+    19: _UNKNOWN_CA,
+    20: _UNKNOWN_CA,
+    21: _UNKNOWN_CA,
     23: "its certificate was revoked: have it replaced",
     62: "its certificate is for another host name: use the name in the certificate as the endpoint",
     64: "its certificate is for another address: use the name in the certificate as the endpoint",

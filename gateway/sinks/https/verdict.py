@@ -16,6 +16,7 @@ from http import HTTPStatus
 from gateway.errors import SinkUnavailable
 
 _QUOTE_CHARS = 200
+_THEIR_MARKS = str.maketrans({"“": "'", "”": "'"})
 _PAGE = ("<!doctype html", "<html")
 
 
@@ -52,7 +53,8 @@ class Answer:
     def said(self) -> str:
         """Say what came back, as in: 503 Service Unavailable (“down for repair”)."""
         words = named(self.status)
-        return f"{words} (“{self.quote}”)" if self.quote else words
+        quote = self.quote.translate(_THEIR_MARKS)  # ours alone say where their words end
+        return f"{words} (“{quote}”)" if quote else words
 
 
 def named(status: int) -> str:
