@@ -104,7 +104,7 @@ async def test_lines_control(lines, experiment, scale):
     experiment.demand(obligations=30, faults=0)
 
 
-@pytest.mark.site_with(window=50, batch=20, home="timeout_s = 20")
+@pytest.mark.site_with(window=500, batch=100, home="timeout_s = 20")
 async def test_lines_over_a_satellite(site, experiment, scale):
     """With 600 ms there and back and 2 % of it sent again, both far ends get everything, once, and nothing is named."""
     lines, ledger = LinedSite(site, upstream_s=20), Ledger()
