@@ -155,7 +155,7 @@ def test_a_network_without_a_way(tmp_path, monkeypatch):
 YEAR_2019, YEAR_2020 = (dt.datetime(year, 1, 1, tzinfo=dt.UTC) for year in (2019, 2020))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # tests of one file do not run in one go
 def authority():
     return trustme.CA()
 

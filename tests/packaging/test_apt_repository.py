@@ -28,7 +28,7 @@ def package(into: Path, version: str, arch: str = "amd64") -> Path:
     return into / f"site-gateway_{version}_{arch}.deb"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # tests of one file do not run in one go
 def key(tmp_path_factory):
     """A throw-away key, in a keyring whose path is short enough for the socket of gpg's agent."""
     for program, owner in (("gpg", "gpg"), ("apt-ftparchive", "apt-utils")):

@@ -20,7 +20,7 @@ _gateway
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # tests of one file do not run in one go
 def program():
     return commandline.read(main)
 

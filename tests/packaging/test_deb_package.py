@@ -18,17 +18,17 @@ VERSION = "0.0.8~test"
 LIBRARIES = {"libc.so.6", "libm.so.6", "libpthread.so.0", "librt.so.1", "libdl.so.2", "libgcc_s.so.1"}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # tests of one file do not run in one go
 def tree(tmp_path_factory):
     return snapshot(tmp_path_factory.mktemp("tree"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # tests of one file do not run in one go
 def package(tree, tmp_path_factory):
     return build(tree, tmp_path_factory.mktemp("first"), "--version", VERSION)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # tests of one file do not run in one go
 def root(package, tmp_path_factory):
     """The package, unpacked with its control files."""
     into = tmp_path_factory.mktemp("root") / "root"

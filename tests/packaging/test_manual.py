@@ -14,12 +14,12 @@ ROOT = Path(__file__).parents[2]
 SECOND = 1_795_000_000
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # tests of one file do not run in one go
 def program():
     return commandline.read(main)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # tests of one file do not run in one go
 def pages(program, tmp_path_factory):
     """Both pages as `man` shows them; a warning of the formatter fails."""
     if shutil.which("man") is None:

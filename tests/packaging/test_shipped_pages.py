@@ -12,7 +12,7 @@ _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # tests of one file do not run in one go
 def share(tmp_path_factory):
     into = tmp_path_factory.mktemp("share")
     (into / "doc/site-gateway").mkdir(parents=True)
