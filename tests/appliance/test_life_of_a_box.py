@@ -164,15 +164,15 @@ def _back_up(box):
     box.run(f"{_APT} /current.deb", seconds=900)
     box.until_active()
     of_it = "SELECT seq FROM events WHERE device = 'counter-4019' ORDER BY seq"
-    box.run("gateway backup /root/box.backup")
+    box.run("gateway backup /mnt/box.backup")
     box.push("4019 5")
     box.until_delivered()
     before = box.stored(of_it)
     assert 5 == len(before)
     box.run("systemctl stop gateway.service gateway.socket")
-    refused = box.run("gateway restore /root/box.backup", good=False)
+    refused = box.run("gateway restore /mnt/box.backup", good=False)
     assert 0 != refused.status and "--backwards" in refused.err, refused
-    box.run("gateway restore --backwards /root/box.backup")
+    box.run("gateway restore --backwards /mnt/box.backup")
     box.run("systemctl start gateway.socket gateway.service")
     box.until_active()
     assert [] == box.stored(of_it)
