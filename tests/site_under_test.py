@@ -162,6 +162,13 @@ class Daemon:
             return False
 
 
+def small_daemon(directory: Path, config: str, **named: str) -> Daemon:
+    """Give a daemon with this configuration, not started; {port} is its own, and behind {closed} nobody listens."""
+    port, file = free_port(), directory / "config.toml"
+    file.write_text(config.format(directory=directory, port=port, closed=free_port(), **named))
+    return Daemon(directory, file, port)
+
+
 class Site:
     """Everything of one site in one directory. Ends what it started, by process id."""
 

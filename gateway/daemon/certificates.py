@@ -1,10 +1,10 @@
 """Look once a day until when the certificates of the sinks hold, and have a fault stand for one that ends soon."""
 
-import anyio
 import structlog
 from anyio import to_thread
 
 from gateway.config import Config
+from gateway.daemon.rounds import Rounds
 from gateway.doctor import far_ends
 from gateway.doctor.finding import Finding
 from gateway.faults import Faults
@@ -21,22 +21,16 @@ class Certificates:
         self._config = config
         self._faults = faults
         self._raised: set[str] = set()  # subjects
-        self._due = anyio.Event()
+        self._rounds = Rounds(_FIRST_S, _DAY_S)
 
     def put(self, config: Config) -> None:
         """Go by another configuration from now on, and look soon."""
         self._config = config
-        self._due.set()
+        self._rounds.now()
 
     async def run(self) -> None:
-        """Look for ever, in real time: a clock that jumps is no reason to look more often."""
-        pause_s = _FIRST_S
-        while True:
-            with anyio.move_on_after(pause_s):
-                await self._due.wait()
-            self._due = anyio.Event()
-            await self.look()
-            pause_s = _DAY_S
+        """Look for ever."""
+        await self._rounds.run(self.look)
 
     async def look(self) -> None:
         """Look once, in a thread: a far end may take its time."""

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-import anyio
 from anyio import to_thread
 
 from gateway import clock
 from gateway.config import Config
+from gateway.daemon.rounds import Rounds
 from gateway.doctor.box import Box, Check
 from gateway.doctor.checks import BOX_CHECKS
 from gateway.doctor.examining import Look
@@ -35,22 +35,16 @@ class Checkup:
         self._seen: Counter[Key] = Counter()
         self._gone: Counter[Key] = Counter()
         self._raised: dict[Key, str] = {}  # by which check
-        self._due = anyio.Event()
+        self._rounds = Rounds(_FIRST_S, _ROUND_S)
 
     def put(self, config: Config) -> None:
         """Go by another configuration from now on, and look at once."""
         self._config = config
-        self._due.set()
+        self._rounds.now()
 
     async def run(self) -> None:
-        """Look for ever. The box is watched in real time, whatever its clock does."""
-        pause_s = _FIRST_S
-        while True:
-            with anyio.move_on_after(pause_s):
-                await self._due.wait()
-            self._due = anyio.Event()
-            await self.look()
-            pause_s = _ROUND_S
+        """Look for ever."""
+        await self._rounds.run(self.look)
 
     async def look(self) -> None:
         """Look once."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hostile import CORPUS, Hostile, counted, post
 from rawclient import Client
-from site_under_test import Daemon, free_port
+from site_under_test import small_daemon
 
 pytestmark = pytest.mark.anyio
 
@@ -43,12 +43,9 @@ class Attacked:
     """One daemon, the device that it must not forget, and the address of the attacker."""
 
     def __init__(self, directory: Path) -> None:
-        port = free_port()
-        config = directory / "config.toml"
-        config.write_text(CONFIG.format(port=port, directory=directory))
-        self.daemon = Daemon(directory, config, port)
+        self.daemon = small_daemon(directory, CONFIG)
         self.daemon.start()
-        self.directory, self.port, self.minute = directory, port, 0
+        self.directory, self.port, self.minute = directory, self.daemon.port, 0
         self.process = Path(f"/proc/{self.daemon.pid}")
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from box_under_test import a_box, files, look, quiet, the
+from box_under_test import a_box, files, quiet, the
 from hand_clock import EPOCH, NOW, HandClock, in_use
 from keeping import MINUTE, NOON, count, counter, fill, opened, settings
 
@@ -312,11 +312,3 @@ def test_every_standing_of_the_clock_has_a_sentence():
     """No word of the clock is left without one."""
     with in_use(HandClock()):
         assert 4 == len({timekeeping.finding(standing, 999.0).sentence for standing in Standing})
-
-
-def test_a_user_who_may_not_look_is_told_so(tmp_path):
-    """Without rights it says what was not seen, and claims nothing of it."""
-    if os.geteuid() == 0:
-        pytest.skip("root may look everywhere; the command's own test does it as another user")
-    (tmp_path / "store").mkdir(mode=0)
-    assert any(one.hindered for one in look(store.CHECK, a_box(tmp_path)))

@@ -1,6 +1,7 @@
 """Who can write to the card fetches no secret out of the box with it, stops no start and leaves no password there."""
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,6 @@ def test_a_kept_secret_stays_with_its_end(box):
 @pytest.mark.parametrize("name", ["gateway.toml.new", "gateway-accepted.txt", "gateway-problems.txt"])
 def test_a_huge_file_beside_it_costs_no_memory(box, name):
     """What somebody laid there under a name of ours is gone or written anew, piece by piece, and no password is left."""
-    tracemalloc = pytest.importorskip("tracemalloc")
     box.write(TOML)
     with (box.card / name).open("wb") as huge:
         huge.truncate(200_000_000)

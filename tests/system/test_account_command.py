@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 from keeping import Running, count, counter, fill
-from site_under_test import SMALL_SITE, Daemon, free_port
+from site_under_test import SMALL_SITE, Daemon, small_daemon
 
 CONFIG = (
     SMALL_SITE
@@ -40,9 +40,7 @@ async def filled(tmp_path):
 def daemon(tmp_path):
     """A store with a sink that has had a part, and one that is configured no more; the gateway does not run."""
     asyncio.run(filled(tmp_path))
-    config = tmp_path / "config.toml"
-    config.write_text(CONFIG.format(port=free_port(), directory=tmp_path, closed=free_port()))
-    daemon = Daemon(tmp_path, config, int(config.read_text().split("port = ")[1].split()[0]))
+    daemon = small_daemon(tmp_path, CONFIG)
     yield daemon
     if daemon.running:
         daemon.stop()

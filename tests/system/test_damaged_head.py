@@ -7,7 +7,7 @@ import signal
 
 import pytest
 from keeping import Running, count, counter, fill
-from site_under_test import SMALL_SITE, Daemon, free_port
+from site_under_test import SMALL_SITE, small_daemon
 
 from gateway.errors import DISK_ADVICE
 from gateway.faults import weight
@@ -37,9 +37,7 @@ async def filled(tmp_path):
 def daemon(tmp_path):
     """A store with a backlog that its one sink has not had; the gateway does not run."""
     asyncio.run(filled(tmp_path))
-    config = tmp_path / "config.toml"
-    config.write_text(CONFIG.format(port=free_port(), directory=tmp_path, closed=free_port()))
-    daemon = Daemon(tmp_path, config, int(config.read_text().split("port = ")[1].split()[0]))
+    daemon = small_daemon(tmp_path, CONFIG)
     yield daemon
     if daemon.running:
         daemon.stop()
