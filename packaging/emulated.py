@@ -16,6 +16,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+import debian_mirror
+
 ROOT = Path(__file__).parents[1]
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 _QEMU = {"arm64": "qemu-aarch64", "armhf": "qemu-arm"}
@@ -70,8 +72,9 @@ def _root(arch: str, release: str) -> Path:
         print(f"Making the root of Debian {release} for {arch}; this takes minutes, once.", flush=True)
         kept.parent.mkdir(parents=True, exist_ok=True)
         half = kept.with_suffix(".half.tar")
-        words = ["--quiet", f"--architectures={arch}", "--variant=minbase", f"--include={_INSTALLED}"]
-        _run("mmdebstrap", *words, release, str(half))
+        what = ["--quiet", f"--architectures={arch}", "--variant=minbase", f"--include={_INSTALLED}"]
+        # One archive alone: where that of security is just being renewed, nothing could be made.
+        _run("mmdebstrap", *what, *debian_mirror.words(), release, str(half), debian_mirror.address())
         half.rename(kept)
     return kept
 

@@ -5,12 +5,17 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-RELEASES = {"bookworm": "12", "trixie": "13"}
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "packaging"))
+
+import debian_mirror  # noqa: E402 - the folder is on the path now
+
+RELEASES = {"bookworm": "12", "trixie": "13"}
 CACHE = ROOT / ".roots"
 
 # Beside what minbase has: an init. All else must come by the dependencies of the package.
@@ -66,28 +71,11 @@ def _make(release: str, kept: Path) -> None:
     load = f'chroot "$1" apt-get install -qy --download-only {recommends} {" ".join(_LOADED)}'
     done = _run(
         "mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(_INSTALLED)}", "--skip=cleanup/apt",
-        *(f"--aptopt={line}" for line in _apt_lines()), '--aptopt=Acquire::Languages "none";',
-        f"--customize-hook={load}", release, str(half), _mirror(),
+        *debian_mirror.words(), '--aptopt=Acquire::Languages "none";',
+        f"--customize-hook={load}", release, str(half), debian_mirror.address(),
     )  # fmt: skip
     assert 0 == done.returncode, f"the root of {release} could not be made:\n{done.stderr[-3000:]}"
     half.rename(kept)
-
-
-def _mirror() -> str:
-    """Give the address from which this machine gets Debian itself; every release is below it."""
-    form = "$(ORIGIN)|$(LABEL)|$(CODENAME)|$(REPO_URI)"
-    found = _run("apt-get", "indextargets", "--format", form, "Created-By: Packages").stdout.split("\n")
-    rows = [line.split("|") for line in found if line.count("|") == 3]
-    main = [row[3] for row in rows if row[:2] == ["Debian", "Debian"] and "-" not in row[2]]
-    if not main:
-        pytest.fail("apt knows no Debian mirror here: set one up in /etc/apt and run apt-get update")
-    return main[0]
-
-
-def _apt_lines() -> list[str]:
-    """Give what this machine's apt needs to reach its mirror: a proxy, dates that are not to be checked."""
-    lines = _run("apt-config", "dump", "Acquire").stdout.splitlines()
-    return [line for line in lines if line.startswith(("Acquire::Check-", "Acquire::http"))]
 
 
 def _run(*words: str) -> subprocess.CompletedProcess[str]:
