@@ -41,11 +41,11 @@ async def build(directory: Path) -> None:
     outbox = running.outbox
     await fill(outbox, [event(n) for n in range(EVENTS)], at_once=40)
     for name, cursor, arrears in (("strict", DELIVERED, []), ("live", EVENTS, [ARREARS])):
-        position = await outbox.enlist(name, start="oldest", window=50)
+        position = await outbox.sinks.enlist(name, start="oldest", window=50)
         had = [n for n in range(cursor) if not arrears or not ARREARS.first <= n < ARREARS.last]
         position.settle(event(n).device.id for n in had)
         position.cursor, position.arrears = cursor, arrears
-        await outbox.settle_now(position)
+        await outbox.sinks.settle_now(position)
     for statement in _FILLINGS:
         await outbox.write(lambda conn, statement=statement: conn.execute(statement))
     await outbox.write(lambda conn: conn.execute("CREATE TABLE gone (a)"))
@@ -113,7 +113,7 @@ async def _work(outbox: Outbox, life: Life) -> None:
     try:
         positions = {}
         for name, reader in readers.items():
-            positions[name] = await outbox.enlist(name, start="oldest", window=50)
+            positions[name] = await outbox.sinks.enlist(name, start="oldest", window=50)
             await _drain(outbox, reader, positions[name], life.delivered[name])
         await outbox.append([event(EVENTS + life.starts)], NOON)
         # What the devices still have comes again: it is known, or what was lost comes back.
@@ -138,7 +138,7 @@ async def _drain(outbox: Outbox, reader: LogReader, position: Position, far_end:
         position.settle(entry.device for entry in entries)
         far_end += entries
         position.cursor = entries[-1].seq if entries else outbox.head
-    await outbox.settle_now(position)
+    await outbox.sinks.settle_now(position)
 
 
 async def _read(outbox: Outbox, reader: LogReader, first: int, last: int) -> list[Entry]:

@@ -130,7 +130,7 @@ class Life(RuleBasedStateMachine):
         self.eraser = Eraser(outbox, Album(outbox, Faults(), Limits()))
         self.housekeeper = Housekeeper(outbox)
         self.positions = {
-            name: await outbox.enlist(name, start="oldest", window=4) for name in self.model.sinks
+            name: await outbox.sinks.enlist(name, start="oldest", window=4) for name in self.model.sinks
         }
         await outbox.desk.decide(lambda desk: desk.review(_RULES))
 

@@ -31,7 +31,7 @@ class SinkLife(TrueLife):
             self.positions[name] = position
 
         start = "oldest" if oldest else "now"
-        self.attempt(self.outbox.enlist(name, start=start, window=4), enlisted)
+        self.attempt(self.outbox.sinks.enlist(name, start=start, window=4), enlisted)
 
     @rule(name=sinks, number=few, refused=st.sets(small, max_size=2), now=st.booleans())
     def deliver(self, name, number, refused, now):
@@ -82,12 +82,12 @@ class SinkLife(TrueLife):
         position.settle([entry.device for entry in taken], [entry.device for entry in refused])
         if refused or now:
             rejected = [(entry, "no") for entry in refused]
-            self.insist(lambda: self.outbox.settle_now(position, rejected=rejected))
+            self.insist(lambda: self.outbox.sinks.settle_now(position, rejected=rejected))
         else:
             self.do(self.soon(position))
 
     async def soon(self, position):
-        self.outbox.settle(position)
+        self.outbox.sinks.settle(position)
 
     def insist(self, work):
         """A forwarder notes the same once more when the disk did not take it."""
@@ -117,7 +117,7 @@ class SinkLife(TrueLife):
         if taken:
             position.answer_letter(letter.entry.device)
             sink.answer(letter.entry.device, letter.entry.seq)
-            self.insist(lambda: self.outbox.settle_now(position, answered=[letter.number]))
+            self.insist(lambda: self.outbox.sinks.settle_now(position, answered=[letter.number]))
         else:
             self.insist(lambda: self.outbox.write(lambda conn: conn.execute(mark, (0, chosen))))
 
@@ -140,7 +140,7 @@ class SinkLife(TrueLife):
         def step(conn, kept):
             return retention.remove_settled(conn, settled_up_to=kept.settled_up_to, limit=number)
 
-        self.attempt(self.outbox.remove(step), lambda told: self.nothing_owed(owed, told.rows))
+        self.attempt(self.outbox.rewriting.remove(step), lambda told: self.nothing_owed(owed, told.rows))
 
     def nothing_owed(self, owed, rows):
         gone = self.removed()
@@ -157,7 +157,7 @@ class SinkLife(TrueLife):
         def step(conn, kept):
             return retention.remove_owed(conn, keep=kept.on_their_way, limit=number)
 
-        self.attempt(self.outbox.remove(step), lambda told: self.nothing_owed(set(), told.rows))
+        self.attempt(self.outbox.rewriting.remove(step), lambda told: self.nothing_owed(set(), told.rows))
 
     @precondition(lambda self: self.model.log and not self.model.due() and not self.disk.is_troubled)
     @rule()

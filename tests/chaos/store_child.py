@@ -27,7 +27,7 @@ async def main(directory: Path, events: int) -> None:
     acknowledged = os.open(directory / "ack", os.O_WRONLY | os.O_CREAT, 0o600)
     running = await Running.start(directory)
     outbox = running.outbox
-    position = await outbox.enlist("sink", start="oldest", window=20)
+    position = await outbox.sinks.enlist("sink", start="oldest", window=20)
     numbers = iter(range(events))
 
     def answer(seq: int, number: int) -> None:
@@ -58,11 +58,11 @@ async def main(directory: Path, events: int) -> None:
             position.settle(entry.device for entry in taken)
             position.cursor = taken[-1].seq
             if position.cursor % 3:
-                outbox.settle(position)
+                outbox.sinks.settle(position)
             else:
-                await outbox.settle_now(position)
+                await outbox.sinks.settle_now(position)
             if position.cursor % 4 == 0:
-                await outbox.remove(
+                await outbox.rewriting.remove(
                     lambda conn, kept: retention.remove_settled(
                         conn, settled_up_to=kept.settled_up_to, limit=15
                     )

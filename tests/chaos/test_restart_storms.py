@@ -45,7 +45,7 @@ async def old_store(site, number: int, events: int) -> Owed:
     said = [count(n, n % 7, device=counter(f"counter-{number}-{n % 5}")) for n in range(events)]
     async with opened(store) as outbox:
         for sink in ("home", "cloud"):
-            await outbox.enlist(sink, start="oldest", window=WINDOW)
+            await outbox.sinks.enlist(sink, start="oldest", window=WINDOW)
         await fill(outbox, said, received=NOON)
     as_first_version(store)
     return {(event.id, event.revision): event.data["enters"] for event in said}
