@@ -67,7 +67,7 @@ async def live(store: Path, workload: str, number: int, per_commit: int) -> dict
         await asyncio.gather(*(outbox.append([next(pushes)], now, "/push") for _ in range(per_commit)))
     commits = outbox.commits - commits
     while any(sink.taken < number for sink in sinks) or not all(
-        outbox.is_settled(sink.name) for sink in sinks
+        outbox.sinks.is_settled(sink.name) for sink in sinks
     ):
         await asyncio.sleep(0.05)
     row_bytes = sum(_size(entry) for entry in outbox.recent(outbox.head - 1000, 1000) or ()) / 1000

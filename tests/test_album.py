@@ -266,7 +266,7 @@ async def test_pictures_go_first_when_the_disk_runs_short(tmp_path):
     """Before the disk is so short that devices must be refused, the pictures are given up."""
     async with site(tmp_path) as here:
         await here.push()
-        free = here.outbox.look().disk_free
+        free = here.outbox.room.look().disk_free
         here.outbox.settings = replace(here.outbox.settings, min_free_bytes=free - free // 50)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(here.album.run)

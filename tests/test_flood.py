@@ -71,14 +71,14 @@ async def test_ten_thousand_invented_devices_leave_no_more_than_the_first_thousa
         assert 200 == (await receiver.handle(request("real", "10.0.9.1"))).status
         taken = await flood(receiver, 0, 1_000)
         gc.collect()
-        before, pages = len(gc.get_objects()), outbox.look().used
+        before, pages = len(gc.get_objects()), outbox.room.look().used
         for minute in range(1, 91):
             taken += await flood(receiver, 1_000 + 100 * (minute - 1), 1_000 + 100 * minute)
             assert 200 == (await receiver.handle(request("real", "10.0.9.1", minute))).status
         gc.collect()
         grown = len(gc.get_objects()) - before
         assert 200 == (await receiver.handle(request("new", "10.0.9.2"))).status
-        used = outbox.look().used - pages
+        used = outbox.room.look().used - pages
         assert 10_091 == receiver.counters.posts - 1
         assert taken <= 8 * 50 + 60
         caches = (receiver.senders, outbox._book._pages)

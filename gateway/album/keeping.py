@@ -99,7 +99,7 @@ class Album:
         await self.sweep(None)
         since = -_TIDY_S
         while True:
-            space = self._outbox.look()
+            space = self._outbox.room.look()
             if (missing := space.disk_reserve + space.disk_reserve // 10 - space.disk_free) > 0:
                 await self._trimmed(lambda conn: pictures.beyond(conn, pictures.total(conn)[1] - missing))
             if self._full.is_set() or clock.steady() - since >= _TIDY_S:
@@ -201,7 +201,7 @@ class Album:
         return _saying(event, said_of(name))
 
     def _keep(self, name: str, content: bytes) -> None:
-        space = self._outbox.space
+        space = self._outbox.room.space
         if space.disk_free - len(content) < space.disk_reserve:
             raise OSError(28, "No space left on device")
         with self._files.lock:

@@ -90,7 +90,7 @@ class Captures:
                 await to_thread.run_sync(_write, job)
             except OSError as error:
                 self._end(job.capture, f"it cannot be written ({error.strerror})")
-            if job.capture.over or self._outbox.space.disk_short:
+            if job.capture.over or self._outbox.room.space.disk_short:
                 self._end(job.capture, "it reached its end")
 
     async def decide(self, wish: Mapping[str, object]) -> dict[str, object]:
@@ -119,7 +119,7 @@ class Captures:
             raise GatewayError(
                 f"{_MOST_RUNNING} captures run already; end one with `gateway capture --stop`."
             )
-        if self._outbox.space.disk_short:
+        if self._outbox.room.space.disk_short:
             raise GatewayError("The disk is nearly full: free some space first.")
         now = clock.now()
         until = (now + timedelta(minutes=minutes)).isoformat(timespec="seconds")

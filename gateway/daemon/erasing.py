@@ -64,7 +64,7 @@ class Eraser:
         found = await to_thread.run_sync(_look, directory, person, mask)
         captures = await to_thread.run_sync(_captures, directory, mask)
         if wish.sure:
-            found = await self._outbox.amend(lambda conn: erasing.erase(conn, person, found, mask))
+            found = await self._outbox.rewriting.amend(lambda conn: erasing.erase(conn, person, found, mask))
             await self.album.sweep(found.pictures)
             await to_thread.run_sync(remove_files, captures)
         compacted = not wish.sure or await (self._compact() if found else self._fold())
@@ -75,7 +75,7 @@ class Eraser:
     async def _fold(self) -> bool:
         """Empty the WAL: what was said of somebody who is no longer in the store may still be legible there."""
         try:
-            await self._outbox.empty_wal()
+            await self._outbox.rewriting.empty_wal()
         except StoreUnavailable as error:
             log.warning("store_not_compacted", reason=str(error))
             return False
@@ -85,9 +85,9 @@ class Eraser:
         size = self._outbox.path.stat().st_size
         try:
             if size <= _COMPACT_LIVE_BYTES:
-                await self._outbox.compact()
+                await self._outbox.rewriting.compact()
                 return True
-            await self._outbox.empty_wal()
+            await self._outbox.rewriting.empty_wal()
         except StoreUnavailable as error:
             log.warning("store_not_compacted", reason=str(error))
         return False

@@ -97,7 +97,7 @@ class Figures:
 
     def _kept(self) -> Samples:
         outbox = self.verdict.outbox
-        space, folder = outbox.space, outbox.settings.directory
+        space, folder = outbox.room.space, outbox.settings.directory
         told: Samples = {
             "gateway_store_writable": [((), outbox.failure is None)],
             "gateway_commits_total": [((), outbox.commits)],

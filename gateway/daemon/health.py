@@ -68,7 +68,7 @@ class Health:
             if line.forwarder.position is not None and not line.forwarder.position.lettered:
                 self._faults.clear("sink_rejects", name)
         tell_waiting(self._outbox, self._faults)
-        failure, space = self._outbox.failure, self._outbox.space
+        failure, space = self._outbox.failure, self._outbox.room.space
         if failure:
             self._faults.report("store_failed", "", failure, again=False)
         else:

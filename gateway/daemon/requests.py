@@ -95,7 +95,7 @@ class Requests:
         return sum(refused.values()) if isinstance(refused, dict) else 0
 
     def _store(self) -> dict[str, object]:
-        space = self._outbox.space
+        space = self._outbox.room.space
         return {
             "path": str(self._outbox.settings.directory),
             "used_bytes": space.used,

@@ -97,12 +97,12 @@ class Draining:
     def note(self) -> None:
         """Have the place on disk soon."""
         if not self._unnoted:
-            self._outbox.settle(self.position)
+            self._outbox.sinks.settle(self.position)
 
     async def save(self) -> None:
         """Put the place on disk with all that belongs to it."""
         self._unnoted = True
-        await self._outbox.settle_now(self.position, self._rejected, self._answered)
+        await self._outbox.sinks.settle_now(self.position, self._rejected, self._answered)
         self._rejected, self._answered = [], []
         self._unnoted, self._unsaved = False, 0
 
@@ -183,7 +183,7 @@ class Draining:
         self, entries: Sequence[Entry], advance: Callable[[int], None], *, replay: bool = False
     ) -> None:
         """Send a batch and note how it went; the place moves past what was settled and not further."""
-        if self._outbox.is_settled(self._sink.name):
+        if self._outbox.sinks.is_settled(self._sink.name):
             self._unsaved = 0
         elif self._unsaved + len(entries) > self._sink.window:
             await self.save()

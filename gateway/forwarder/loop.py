@@ -151,7 +151,7 @@ class Forwarder:
 
     async def run(self) -> None:
         """Forward until `stop`."""
-        self.position = position = await self._outbox.enlist(
+        self.position = position = await self._outbox.sinks.enlist(
             self.sink.name, start=self._pacing.start, window=self.sink.window
         )
         reader = LogReader(self._outbox.path)

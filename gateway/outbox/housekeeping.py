@@ -33,8 +33,8 @@ class Housekeeper:
         await self._outbox.check_whole()
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._outbox.pressed.wait(), _ROUND_S)
-            self._outbox.pressed.clear()
+                await asyncio.wait_for(self._outbox.room.pressed.wait(), _ROUND_S)
+            self._outbox.room.pressed.clear()
             # When the disk is in trouble the writer says so, and the next round tries again.
             with contextlib.suppress(StoreUnavailable):
                 if self._old_are_due():
@@ -42,7 +42,7 @@ class Housekeeper:
                     self._old_at = clock.steady() if clock.trusted() else None
                 else:
                     await self._make_room()
-            if self._outbox.space.pressure:
+            if self._outbox.room.space.pressure:
                 await asyncio.sleep(_PAUSE_S)
 
     async def tidy(self) -> None:
@@ -78,7 +78,7 @@ class Housekeeper:
                 unsynced_up_to=undated.older_than(conn, cutoff),
             )
 
-        while (rows := (await self._outbox.remove(old)).rows) == retention.STEP_ROWS:
+        while (rows := (await self._outbox.rewriting.remove(old)).rows) == retention.STEP_ROWS:
             self.removed_settled += rows
         self.removed_settled += rows
 
@@ -91,13 +91,13 @@ class Housekeeper:
         def owed(conn: sqlite3.Connection, retained: Retained) -> Removed:
             return retention.remove_owed(conn, keep=retained.on_their_way, limit=_ROOM_STEP_ROWS)
 
-        while self._outbox.look().pressure:
-            rows = (await self._outbox.remove(settled)).rows
+        while self._outbox.room.look().pressure:
+            rows = (await self._outbox.rewriting.remove(settled)).rows
             self.removed_settled += rows
             if not rows:
                 if self._outbox.settings.when_full != "drop_oldest":
                     return
-                rows = (await self._outbox.remove(owed)).rows
+                rows = (await self._outbox.rewriting.remove(owed)).rows
                 self.removed_owed += rows
                 if not rows:
                     return

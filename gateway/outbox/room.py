@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
+from collections.abc import Callable
 
 from gateway.errors import StoreFull
 from gateway.outbox import space
@@ -16,14 +17,16 @@ _LOOK_S = 0.1  # seldom enough to cost nothing, often enough that a burst does n
 class Room:
     """The room of one store; used on the event loop."""
 
-    def __init__(self, gauge: sqlite3.Connection) -> None:
+    def __init__(self, gauge: sqlite3.Connection, settings: Callable[[], Settings]) -> None:
         self._gauge = gauge
+        self._settings = settings
         self._looked = 0.0
-        self.space = Space(used=0, max_bytes=0, disk_free=0, disk_reserve=0)
-        self.pressed = asyncio.Event()  # room should be made
+        self.space = Space(used=0, max_bytes=0, disk_free=0, disk_reserve=0)  # as of the last look
+        self.pressed = asyncio.Event()  # set when room should be made
 
-    def look(self, settings: Settings) -> Space:
+    def look(self) -> Space:
         """Measure; a look that fails leaves the last one in force."""
+        settings = self._settings()
         self._looked = time.monotonic()
         with contextlib.suppress(sqlite3.Error, OSError):
             self.space = space.look(
@@ -37,15 +40,17 @@ class Room:
             self.pressed.set()
         return self.space
 
-    def look_again(self, settings: Settings) -> None:
+    def look_again(self) -> None:
         """Measure, unless the last look was a moment ago."""
         if time.monotonic() - self._looked > _LOOK_S:
-            self.look(settings)
+            self.look()
 
-    def demand(self, settings: Settings) -> None:
-        """Raise `StoreFull` when nothing more may be taken; it looks again first, room may have been made."""
-        if not self.space.shortage or not self.look(settings).shortage:
-            return
+    def demand(self) -> Settings:
+        """Give the settings, or raise `StoreFull` when nothing more may be taken."""
+        settings = self._settings()
+        # Before it refuses it looks again: room may have been made.
+        if not self.space.shortage or not self.look().shortage:
+            return settings
         if self.space.disk_short:
             raise StoreFull(f"The disk of {settings.directory} is nearly full: free some space.")
         raise StoreFull(

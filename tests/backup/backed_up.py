@@ -45,7 +45,7 @@ class Box:
     async def receive(self, first: int, last: int, *, deliver: int = 0) -> None:
         """Receive so many minutes of a counter and records of a terminal, and deliver some of all."""
         async with opened(self.store) as outbox:
-            position = await outbox.enlist("sink", start="oldest", window=1000)
+            position = await outbox.sinks.enlist("sink", start="oldest", window=1000)
             await fill(outbox, [event(number) for number in range(first, last)])
             if deliver:
                 await self._deliver(outbox, position, deliver)
@@ -58,7 +58,7 @@ class Box:
             taken = taken.fetchall()
         position.settle(device for _, device in taken)
         position.cursor = taken[-1][0]
-        await outbox.settle_now(position)
+        await outbox.sinks.settle_now(position)
 
     def query(self, query: str, *values) -> list:
         with contextlib.closing(sqlite3.connect(self.store / FILE_NAME)) as conn:

@@ -108,7 +108,7 @@ async def test_a_backlog_of_hours_is_found(tmp_path):
     """What waits for an hour is a fault with its age, unless the sink has a fault of its own or is switched off."""
     with in_use(HandClock()) as by_hand:
         async with opened(tmp_path / "store") as outbox:
-            await outbox.enlist("up", start="oldest", window=5)
+            await outbox.sinks.enlist("up", start="oldest", window=5)
             await fill(outbox, [count(0), count(1)], received=NOW)
         quiet(store.WAITING, a_box(tmp_path, SINK.format("up")))
         by_hand.go(timedelta(hours=3).total_seconds())
@@ -154,7 +154,7 @@ async def test_a_device_with_a_wrong_clock_is_found_with_the_gateway_down(tmp_pa
     await kept(tmp_path)
     change(tmp_path, "UPDATE devices SET clock_offset_ms = ?", -3_600_000)
     found = the("clock_off", devices.CHECK, a_box(tmp_path, believed))
-    assert ("counter-a", True) == (found.subject, "1:00:00 behind" in found.sentence)
+    assert ("counter-a", True) == (found.subject, "1 h behind" in found.sentence)
     quiet(devices.CHECK, a_box(tmp_path, believed, told={}))  # then it is the daemon's to say
     change(tmp_path, "UPDATE devices SET clock_offset_ms = ?", 90_000)
     quiet(devices.CHECK, a_box(tmp_path, believed))

@@ -121,7 +121,7 @@ class Line:
                 self.position
                 and self.position.waiting(self.outbox.head) == 0
                 and not self.position.arrears
-                and self.outbox.is_settled(self.sink.name)
+                and self.outbox.sinks.is_settled(self.sink.name)
             )
         )
 

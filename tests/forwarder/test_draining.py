@@ -337,7 +337,9 @@ async def test_what_was_given_up_is_passed_by(outbox, tmp_path):
     await fill(outbox, minutes(1, 100))
     async with driven(outbox, sink) as line:
         await line.until(lambda: line.position)
-        await outbox.remove(lambda conn, kept: retention.remove_owed(conn, keep=kept.on_their_way, limit=30))
+        await outbox.rewriting.remove(
+            lambda conn, kept: retention.remove_owed(conn, keep=kept.on_their_way, limit=30)
+        )
         await line.drained()
         assert [*range(1, 21), *range(51, 101)] == sink.taken
     position = balanced(tmp_path)
@@ -349,7 +351,7 @@ async def test_a_backlog_that_was_given_up_altogether_ends(outbox, tmp_path):
     await fill(outbox, minutes(1, 100))
     async with driven(outbox, Scripted(*[later()] * 4), live_first=True) as line:
         await line.until(lambda: line.position and line.position.arrears)
-        while (await outbox.remove(lambda conn, _: retention.remove_owed(conn, keep=[]))).rows:
+        while (await outbox.rewriting.remove(lambda conn, _: retention.remove_owed(conn, keep=[]))).rows:
             pass
         await line.drained()
         assert (100, []) == (line.position.cursor, line.position.arrears)
@@ -365,14 +367,14 @@ async def test_a_backlog_that_was_given_up_altogether_ends(outbox, tmp_path):
 async def test_nothing_is_sent_while_it_cannot_be_noted(outbox, tmp_path, monkeypatch):
     """When the store cannot note a place, forwarding pauses; when it can, every event has come once."""
     monkeypatch.setattr("gateway.forwarder.loop._STORE_PAUSE_S", 0.01)
-    real, broken = outbox.settle_now, []
+    real, broken = outbox.sinks.settle_now, []
 
     async def settle_now(*args, **rest):
         if broken:
             raise StoreUnavailable("no")
         await real(*args, **rest)
 
-    monkeypatch.setattr(outbox, "settle_now", settle_now)
+    monkeypatch.setattr(outbox.sinks, "settle_now", settle_now)
     monkeypatch.setattr("gateway.outbox.places._SOON_S", 60)  # only what is asked for now is written
     await fill(outbox, minutes(1, 60))
     sink = Scripted()
@@ -390,7 +392,7 @@ async def test_nothing_is_sent_while_it_cannot_be_noted(outbox, tmp_path, monkey
 async def test_a_refusal_that_cannot_be_noted_is_not_lost(outbox, tmp_path, monkeypatch):
     """A refused event whose letter the disk does not take becomes a letter later, and nothing is sent before that."""
     monkeypatch.setattr("gateway.forwarder.loop._STORE_PAUSE_S", 0.01)
-    real, failures = outbox.settle_now, [1, 1, 1]
+    real, failures = outbox.sinks.settle_now, [1, 1, 1]
 
     async def settle_now(*args, **rest):
         if failures and rest.get("rejected", args[1] if len(args) > 1 else ()):
@@ -398,7 +400,7 @@ async def test_a_refusal_that_cannot_be_noted_is_not_lost(outbox, tmp_path, monk
             raise StoreUnavailable("no")
         await real(*args, **rest)
 
-    monkeypatch.setattr(outbox, "settle_now", settle_now)
+    monkeypatch.setattr(outbox.sinks, "settle_now", settle_now)
     await fill(outbox, minutes(1, 30))
     async with driven(outbox, Scripted({3: "no"})) as line:
         await line.drained()
@@ -416,7 +418,7 @@ async def test_a_delivered_letter_that_cannot_be_noted_is_not_sent_again(outbox,
     async with driven(outbox, Scripted({1: "no"})) as line:
         await line.drained()
         await outbox.write(lambda conn: conn.execute("UPDATE letters SET retry = 1"))
-        real, failures = outbox.settle_now, [1, 1]
+        real, failures = outbox.sinks.settle_now, [1, 1]
 
         async def settle_now(*args, **rest):
             if failures:
@@ -424,7 +426,7 @@ async def test_a_delivered_letter_that_cannot_be_noted_is_not_sent_again(outbox,
                 raise StoreUnavailable("no")
             await real(*args, **rest)
 
-        monkeypatch.setattr(outbox, "settle_now", settle_now)
+        monkeypatch.setattr(outbox.sinks, "settle_now", settle_now)
         line.forwarder.letters_asked()
         await line.until(lambda: not failures and rows(tmp_path, "SELECT * FROM letters") == [])
         assert [1, 3, 4, 5, 2] == line.sink.taken
@@ -456,7 +458,7 @@ async def test_an_entry_that_cannot_be_rendered_does_not_hold_up_the_others(outb
     await outbox.write(
         lambda conn: conn.execute("UPDATE events SET personal = '[1]', crc = NULL WHERE seq = 4")
     )
-    outbox._tail.forget(10)
+    outbox._following.tail.forget(10)
     async with driven(outbox, Scripted()) as line:
         await line.drained()
         assert {*range(1, 11)} - {4} == set(line.sink.taken)

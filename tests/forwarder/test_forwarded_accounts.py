@@ -51,7 +51,7 @@ async def trouble(line, outbox, luck, minute):
             line.forwarder.replay(first, luck.randrange(first + 1, line.position.cursor))
         case _:
             limit = luck.randrange(1, 8)
-            await outbox.remove(
+            await outbox.rewriting.remove(
                 lambda conn, kept: retention.remove_owed(conn, keep=kept.on_their_way, limit=limit)
             )
     return minute

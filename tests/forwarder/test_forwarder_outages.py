@@ -242,7 +242,7 @@ async def test_damage_that_reading_meets_ends_the_store(tmp_path, monkeypatch):
     monkeypatch.setattr("gateway.outbox.reading.LogReader.read", damaged)
     running = await Running.start(tmp_path)
     await fill(running.outbox, [count(n) for n in range(30)])
-    running.outbox._tail.forget(30)
+    running.outbox._following.tail.forget(30)
     async with driven(running.outbox, Scripted()):
         with pytest.raises(StoreDamaged):
             await asyncio.wait_for(running.writing, 5)

@@ -46,7 +46,7 @@ async def deliver(outbox, position, number, *, refused=()):
     position.settle(
         [entry.device for entry in entries if entry not in kept], [entry.device for entry in kept]
     )
-    await outbox.settle_now(position, rejected=[(entry, "no") for entry in kept])
+    await outbox.sinks.settle_now(position, rejected=[(entry, "no") for entry in kept])
 
 
 # Beginning
@@ -56,7 +56,7 @@ async def test_a_sink_that_begins_now_is_owed_what_comes_next_by_each_device(tmp
     """Of devices that were there it is owed nothing older, of one that comes later everything."""
     async with opened(tmp_path) as outbox:
         await fill(outbox, some(0, 1, devices=DEVICES[:2]))
-        await outbox.enlist("sink", start="now", window=5)
+        await outbox.sinks.enlist("sink", start="now", window=5)
         assert {} == figures(tmp_path)
         await fill(outbox, some(2))
         assert dict.fromkeys(DEVICES, (1, 0, 1)) == figures(tmp_path)
@@ -66,8 +66,10 @@ async def test_a_sink_that_begins_at_the_oldest_is_owed_what_is_in_the_log(tmp_p
     """What had left the log before the sink began is no part of any device's account."""
     async with opened(tmp_path) as outbox:
         await fill(outbox, some(0, 1, 2))
-        await outbox.remove(lambda conn, _: retention.remove_settled(conn, settled_up_to=9, limit=4))
-        await outbox.enlist("sink", start="oldest", window=5)
+        await outbox.rewriting.remove(
+            lambda conn, _: retention.remove_settled(conn, settled_up_to=9, limit=4)
+        )
+        await outbox.sinks.enlist("sink", start="oldest", window=5)
         await fill(outbox, some(3))
         assert {DEVICES[0]: (2, 0, 2), DEVICES[1]: (3, 0, 3), DEVICES[2]: (3, 0, 3)} == figures(tmp_path)
 
@@ -88,8 +90,8 @@ async def test_what_comes_while_a_sink_begins_is_in_its_account(tmp_path, monkey
 
         pushes = []
         monkeypatch.setattr(reading, "survey", survey)
-        await outbox.enlist("oldest", start="oldest", window=5)
-        await outbox.enlist("now", start="now", window=5)
+        await outbox.sinks.enlist("oldest", start="oldest", window=5)
+        await outbox.sinks.enlist("now", start="now", window=5)
         await asyncio.gather(*pushes)
         await outbox.append(some(3), NOON)
         assert dict.fromkeys(DEVICES, 4) == {d: row[0] for d, row in figures(tmp_path, "oldest").items()}
@@ -102,7 +104,7 @@ async def test_what_comes_while_a_sink_begins_is_in_its_account(tmp_path, monkey
 async def test_deliveries_and_refusals_are_counted_by_device(tmp_path):
     """Each device's row says what was taken, what became a letter and what waits, and they add up to the sink's."""
     async with opened(tmp_path) as outbox:
-        position = await outbox.enlist("sink", start="oldest", window=5)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=5)
         await fill(outbox, some(0, 1, 2))
         await deliver(outbox, position, 5, refused={2})
         names = ("delivered", "lettered", "waiting")
@@ -111,10 +113,10 @@ async def test_deliveries_and_refusals_are_counted_by_device(tmp_path):
         )
         number = rows(tmp_path, "SELECT number FROM letters")[0][0]
         position.answer_letter(DEVICES[1])
-        await outbox.settle_now(position, answered=[number])
+        await outbox.sinks.settle_now(position, answered=[number])
         assert (2, 0, 1) == figures(tmp_path, "sink", *names)[DEVICES[1]]
     async with opened(tmp_path) as outbox:
-        position = await outbox.enlist("sink", start="oldest", window=5)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=5)
         await deliver(outbox, position, 1)
         assert (2, 0, 1) == figures(tmp_path, "sink", *names)[DEVICES[1]]
         assert (2, 0, 1) == figures(tmp_path, "sink", *names)[DEVICES[2]]
@@ -123,7 +125,7 @@ async def test_deliveries_and_refusals_are_counted_by_device(tmp_path):
 async def test_a_delivery_writes_one_row_for_each_device_it_touches(tmp_path):
     """Sixty events of three devices make three rows, and a batch of one device leaves the others alone."""
     async with opened(tmp_path) as outbox:
-        position = await outbox.enlist("sink", start="oldest", window=100)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=100)
         await fill(outbox, some(*range(20)))
         await deliver(outbox, position, 60)
         assert [(3,)] == rows(tmp_path, "SELECT count(*) FROM accounts")
@@ -136,26 +138,26 @@ async def test_a_delivery_writes_one_row_for_each_device_it_touches(tmp_path):
 async def test_arrears_are_in_the_account_and_replays_are_not(tmp_path):
     """A range that a sink leapt over waits by device; one that was asked for again moves no figure."""
     async with opened(tmp_path) as outbox:
-        position = await outbox.enlist("sink", start="oldest", window=5)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=5)
         await fill(outbox, some(0, 1, 2))
         position.jump(9)
-        await outbox.settle_now(position)
+        await outbox.sinks.settle_now(position)
         assert dict.fromkeys(DEVICES, (3, 0, 3)) == figures(tmp_path)
         position.arrears = [Arrears(4, 9)]
         position.settle([*DEVICES, DEVICES[0]])
         position.ask_again(0, 9)
-        await outbox.settle_now(position)
+        await outbox.sinks.settle_now(position)
         position.replayed += 9
         position.advance_arrears(position.arrears[1], 9)
-        await outbox.settle_now(position)
+        await outbox.sinks.settle_now(position)
         assert {DEVICES[0]: (3, 2, 1), DEVICES[1]: (3, 1, 2), DEVICES[2]: (3, 1, 2)} == figures(tmp_path)
 
 
 async def test_expired_events_are_counted_at_the_device_they_were_of(tmp_path):
     """What goes before a sink had it is expired there, by device, also for a sink that is configured no more."""
     async with opened(tmp_path, keep_days=0) as outbox:
-        gone = await outbox.enlist("gone", start="oldest", window=5)
-        fast = await outbox.enlist("fast", start="oldest", window=5)
+        gone = await outbox.sinks.enlist("gone", start="oldest", window=5)
+        fast = await outbox.sinks.enlist("fast", start="oldest", window=5)
         await fill(outbox, some(0, 1, 2))
         await deliver(outbox, gone, 4)
         await deliver(outbox, fast, 9)
@@ -168,7 +170,7 @@ async def test_expired_events_are_counted_at_the_device_they_were_of(tmp_path):
         )
         assert dict.fromkeys(DEVICES, (3, 0, 0)) == figures(tmp_path, "fast", *names)
         await fill(outbox, some(5))
-        back = await outbox.enlist("gone", start="oldest", window=5)
+        back = await outbox.sinks.enlist("gone", start="oldest", window=5)
         await deliver(outbox, back, 3)
         assert (2, 0, 2) == figures(tmp_path, "gone", *names)[DEVICES[1]]
 
@@ -180,7 +182,7 @@ async def test_a_note_that_is_written_twice_counts_once(tmp_path, monkeypatch):
     """A place that waits, one that is written now and one behind it put each delivery into the account once."""
     monkeypatch.setattr("gateway.outbox.places._RARELY_S", 0)
     async with opened(tmp_path) as outbox:
-        position = await outbox.enlist("sink", start="oldest", window=50)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=50)
         await fill(outbox, some(*range(4)))
 
         def took(number):
@@ -189,19 +191,19 @@ async def test_a_note_that_is_written_twice_counts_once(tmp_path, monkeypatch):
                 position.settle([entry.device])
 
         took(2)
-        outbox.settle(position)
+        outbox.sinks.settle(position)
         took(3)
-        now = asyncio.create_task(outbox.settle_now(position))
+        now = asyncio.create_task(outbox.sinks.settle_now(position))
         await asyncio.sleep(0)
         took(4)
-        outbox.settle(position)
+        outbox.sinks.settle(position)
         await now
         await outbox.write(lambda _conn: None)
         assert dict.fromkeys(DEVICES, (4, 3, 1)) == figures(tmp_path)
         assert [] == position.sealed
         took(3)
-        outbox.settle(position)
-        again = await outbox.enlist("sink", start="oldest", window=50)
+        outbox.sinks.settle(position)
+        again = await outbox.sinks.enlist("sink", start="oldest", window=50)
         assert (12, 12) == (again.cursor, again.delivered)
         assert dict.fromkeys(DEVICES, (4, 4, 0)) == figures(tmp_path)
 
@@ -210,7 +212,7 @@ async def test_a_transaction_that_was_rolled_back_is_accounted_for_once(tmp_path
     """When the disk refuses a place its deliveries stay out of the account, and come in with the next one."""
     monkeypatch.setattr("gateway.outbox.places._AGAIN_S", 0.05)
     async with opened(tmp_path) as outbox:
-        position = await outbox.enlist("sink", start="oldest", window=50)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=50)
         await fill(outbox, some(0, 1))
         real, broken = accounts.move, True
 
@@ -233,12 +235,12 @@ async def test_a_transaction_that_was_rolled_back_is_accounted_for_once(tmp_path
 async def test_a_kill_leaves_an_account_that_balances(tmp_path):
     """What was settled and not yet on disk waits again after a kill, at the devices that it was of."""
     running = await Running.start(tmp_path / "store")
-    position = await running.outbox.enlist("sink", start="oldest", window=50)
+    position = await running.outbox.sinks.enlist("sink", start="oldest", window=50)
     await fill(running.outbox, some(0, 1))
     await deliver(running.outbox, position, 2)
     position.cursor = 5
     position.settle([DEVICES[2], *DEVICES[:2]])
-    running.outbox.settle(position)
+    running.outbox.sinks.settle(position)
     left = after_crash(tmp_path / "store", tmp_path / "left")
     await running.abandon()
     async with opened(left):
@@ -268,10 +270,10 @@ FIRST = {"events", "sinks", "arrears", "letters", "devices", "tallies", "meta"}
 async def test_a_store_of_the_first_version_gets_accounts_that_balance(tmp_path):
     """What waits and what lies in letters is known by device; what was settled before is one row beside them."""
     async with opened(tmp_path, keep_days=0) as outbox:
-        position = await outbox.enlist("sink", start="oldest", window=50)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=50)
         await fill(outbox, some(0, 1, 2))
         await deliver(outbox, position, 3)
-        await outbox.remove(lambda conn, _: retention.remove_owed(conn, keep=[], limit=4))
+        await outbox.rewriting.remove(lambda conn, _: retention.remove_owed(conn, keep=[], limit=4))
         await deliver(outbox, position, 2, refused={5, 6})
     back_to_the_first_version(tmp_path)
     before = rows(tmp_path, "SELECT * FROM sinks")
@@ -285,21 +287,21 @@ async def test_a_store_of_the_first_version_gets_accounts_that_balance(tmp_path)
             DEVICES[2]: (2, 0, 1, 1, 0),
         }
         assert known == figures(tmp_path, "sink", *names)
-        position = await outbox.enlist("sink", start="oldest", window=50)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=50)
         position.answer_letter(DEVICES[1])
         number = rows(tmp_path, "SELECT number FROM letters WHERE sender = ?", DEVICES[1])[0][0]
-        await outbox.settle_now(position, answered=[number])
+        await outbox.sinks.settle_now(position, answered=[number])
         await fill(outbox, some(7))
         position.cursor = outbox.head
         position.settle([*DEVICES, *DEVICES])
-        await outbox.settle_now(position)
+        await outbox.sinks.settle_now(position)
         assert (3, 3, 0, 0, 0) == figures(tmp_path, "sink", *names)[DEVICES[1]]
 
 
 async def test_without_the_accounts_a_rescue_begins_them_anew(tmp_path):
     """When the table itself is lost, what waits is known by device again, and the rest is one row beside."""
     async with opened(tmp_path) as outbox:
-        position = await outbox.enlist("sink", start="oldest", window=50)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=50)
         await fill(outbox, some(0, 1, 2))
         await deliver(outbox, position, 4)
     with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as conn:
@@ -317,7 +319,7 @@ async def test_without_the_accounts_a_rescue_begins_them_anew(tmp_path):
 async def test_a_page_of_the_log_that_is_lost_is_lost_at_its_devices(tmp_path):
     """Each event that a rescue could not read is counted as lost at the device that it was of."""
     async with opened(tmp_path) as outbox:
-        position = await outbox.enlist("sink", start="oldest", window=50)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=50)
         await fill(outbox, some(*range(4)))
         await deliver(outbox, position, 3)
     with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as conn, conn:
@@ -338,7 +340,7 @@ def told(directory, **how):
 
 async def spoilt(directory, *statements_):
     async with opened(directory) as outbox:
-        position = await outbox.enlist("sink", start="oldest", window=50)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=50)
         await fill(outbox, some(0, 1))
         await deliver(outbox, position, 4, refused={4})
     with contextlib.closing(sqlite3.connect(directory / FILE_NAME)) as conn, conn:
@@ -385,7 +387,7 @@ async def test_an_account_that_balances_says_its_sum(tmp_path):
 async def test_the_answer_is_bounded_and_the_worst_come_first(tmp_path):
     """Of very many devices five hundred are shown, first those that miss something, and the rest are counted."""
     async with opened(tmp_path) as outbox:
-        position = await outbox.enlist("sink", start="oldest", window=5)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=5)
         await fill(outbox, [count(0, device=counter(f"counter-{n}")) for n in range(MOST_ROWS + 20)])
         await deliver(outbox, position, 300, refused={250})
     (found,) = told(tmp_path)

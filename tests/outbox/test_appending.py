@@ -206,7 +206,9 @@ async def test_views_of_the_same_people_are_not_added(tmp_path):
 
 
 async def remove_all(outbox):
-    await outbox.remove(lambda conn, kept: retention.remove_settled(conn, settled_up_to=kept.settled_up_to))
+    await outbox.rewriting.remove(
+        lambda conn, kept: retention.remove_settled(conn, settled_up_to=kept.settled_up_to)
+    )
 
 
 @pytest.mark.parametrize("event", [count(0, 5), access(1)], ids=["count", "access"])
@@ -248,7 +250,7 @@ async def test_history_left_behind_is_no_measure(tmp_path):
     async with opened(tmp_path) as outbox:
         await outbox.append([count(0, 9, revision=5)], NOON)
         await outbox.append([count(0, 4, revision=3)], NOON)
-        await outbox.remove(lambda conn, _: retention.remove_settled(conn, settled_up_to=1))
+        await outbox.rewriting.remove(lambda conn, _: retention.remove_settled(conn, settled_up_to=1))
         await outbox.append([count(0, 10, revision=6)], NOON)
         assert 9 == tallies(tmp_path)[DAY, "enters"]
 
@@ -258,7 +260,7 @@ async def test_a_removed_correction_does_not_come_back_as_a_difference(tmp_path)
     async with opened(tmp_path) as outbox:
         await outbox.append([count(0, 4, revision=1)], NOON)
         await outbox.append([count(0, 9, revision=2)], NOON)
-        await outbox.remove(lambda conn, _: retention.remove_owed(conn, keep=[(0, 1)]))
+        await outbox.rewriting.remove(lambda conn, _: retention.remove_owed(conn, keep=[(0, 1)]))
         assert 1 == len(log(tmp_path))
         await outbox.append([count(0, 9, revision=2)], NOON)
         assert 9 == tallies(tmp_path)[DAY, "enters"]

@@ -85,12 +85,12 @@ async def test_events_do_not_eat_what_was_given_back(tmp_path, disk):
     (tmp_path / NAME).touch()
     running = await Running.start(tmp_path, ballast_bytes=2**50)
     try:
-        assert running.outbox.look().disk_short
-        assert running.outbox.look().ballast_given_back
+        assert running.outbox.room.look().disk_short
+        assert running.outbox.room.look().ballast_given_back
         with pytest.raises(StoreFull, match="nearly full"):
             await running.outbox.append([count(1)], clock.now())
         running.outbox.settings = settings(tmp_path, ballast_bytes=SIZE)
-        assert not running.outbox.look().disk_short
+        assert not running.outbox.room.look().disk_short
         await running.outbox.append([count(1)], clock.now())
     finally:
         await running.stop()
@@ -103,7 +103,7 @@ async def test_too_little_room_is_said_and_all_runs_on(kept, disk, tmp_path):
     keeper.look()
     assert "the disk has 11 MiB free, and 12 MiB are needed" == keeper.missing
     assert not (tmp_path / NAME).exists()
-    assert not outbox.look().ballast_given_back
+    assert not outbox.room.look().ballast_given_back
     await outbox.append([count(1)], clock.now())
     disk.free = 3 * SIZE
     keeper.look()

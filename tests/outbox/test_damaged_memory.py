@@ -16,7 +16,7 @@ EVENTS = 30
 
 async def stored(directory):
     async with opened(directory) as outbox:
-        await outbox.enlist("sink", start="oldest", window=100)
+        await outbox.sinks.enlist("sink", start="oldest", window=100)
         await fill(outbox, [count(minute) for minute in range(EVENTS)])
 
 

@@ -22,7 +22,7 @@ def begin(directory, *, beyond=0):
 async def with_sink(directory, first, last):
     """Add minutes of two devices, with a sink that is owed all and has had none."""
     async with opened(directory) as outbox:
-        await outbox.enlist("sink", start="oldest", window=10)
+        await outbox.sinks.enlist("sink", start="oldest", window=10)
         minutes = [
             count(n, 1, device=counter(name))
             for n in range(first, last)

@@ -61,7 +61,7 @@ async def test_no_number_changes(tmp_path):
     """Events, tallies and accounts are after an erasure what they were before."""
     async with opened(tmp_path) as outbox:
         here = Site(outbox)
-        await outbox.enlist("out", start="oldest", window=10)
+        await outbox.sinks.enlist("out", start="oldest", window=10)
         await here.keep(*(access(n, personal=ADA) for n in range(5)), count(1, 3))
         before = tallies(tmp_path, "terminal-t"), rows(tmp_path, "SELECT count(*), max(seq) FROM events")
         told = await here.erase(person="ada-4711")
@@ -120,10 +120,10 @@ async def test_letters_lose_the_person(tmp_path):
     async with opened(tmp_path) as outbox:
         here = Site(outbox)
         await here.keep(access(1, personal=ADA))
-        position = await outbox.enlist("out", start="oldest", window=10)
+        position = await outbox.sinks.enlist("out", start="oldest", window=10)
         entry = outbox.recent(0, 1)[0]
         position.cursor, position.lettered = entry.seq, 1
-        await outbox.settle_now(position, [(entry, "no")])
+        await outbox.sinks.settle_now(position, [(entry, "no")])
         for source, body in (
             ("face_terminal", b'{"who":"ada-4711","n":4711'),
             ("people_counter", b"<ada-4711>"),
@@ -146,7 +146,7 @@ async def test_a_letter_that_is_written_while_the_person_is_looked_for(tmp_path)
         with reading.looking(tmp_path) as conn:
             found = erasing.find(conn, person, mask)
         await outbox.keep_letter(**letter, body=b'{"who":"ada-4711"}')
-        gone = await outbox.amend(lambda conn: erasing.erase(conn, person, found, mask))
+        gone = await outbox.rewriting.amend(lambda conn: erasing.erase(conn, person, found, mask))
         assert 1 == len(gone.letters)
         bodies = rows(tmp_path, "SELECT body FROM letters ORDER BY number")
         assert [(b'{"who":"bob-4712"}',), (b'{"who":"***"}',)] == bodies
@@ -157,11 +157,11 @@ async def test_an_event_that_is_refused_after_the_erasure(tmp_path):
     async with opened(tmp_path) as outbox:
         here = Site(outbox)
         await here.keep(access(1, personal=ADA))
-        position = await outbox.enlist("out", start="oldest", window=10)
+        position = await outbox.sinks.enlist("out", start="oldest", window=10)
         entry = outbox.recent(0, 1)[0]
         await here.erase(person="ada-4711")
         position.cursor, position.lettered = entry.seq, 1
-        await outbox.settle_now(position, [(entry, "no")])
+        await outbox.sinks.settle_now(position, [(entry, "no")])
         assert [(1,)] == rows(tmp_path, "SELECT count(*) FROM letters")
         assert b"ada-4711" not in everything(tmp_path)
 
@@ -188,10 +188,10 @@ async def test_a_refused_event_can_still_be_sent(tmp_path):
     async with opened(tmp_path) as outbox:
         here = Site(outbox)
         await here.keep(access(1, personal=ADA, description="Ada Canary shouted"))
-        position = await outbox.enlist("out", start="oldest", window=10)
+        position = await outbox.sinks.enlist("out", start="oldest", window=10)
         entry = outbox.recent(0, 1)[0]
         position.cursor, position.lettered = entry.seq, 1
-        await outbox.settle_now(position, [(entry, "no")])
+        await outbox.sinks.settle_now(position, [(entry, "no")])
         await here.erase(person="ada-4711")
         await outbox.write(lambda conn: conn.execute("UPDATE letters SET retry = 1"))
         (head,) = rows(tmp_path, "SELECT head FROM letters")[0]

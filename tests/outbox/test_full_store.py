@@ -47,12 +47,12 @@ async def test_a_full_store_refuses_and_keeps_what_it_has(tmp_path, monkeypatch)
     """Near its bound the store takes nothing more, everything acknowledged is there, and room is left for places."""
     monkeypatch.setattr("gateway.outbox.room._LOOK_S", 0)
     async with opened(tmp_path, max_bytes=MIB) as outbox:
-        position = await outbox.enlist("sink", start="oldest", window=10)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=10)
         kept = await fill_up(outbox)
         assert 100 < len(kept)
         consistent(tmp_path, kept)
         position.cursor = 5
-        await outbox.settle_now(position)
+        await outbox.sinks.settle_now(position)
         with pytest.raises(StoreFull, match="bring the sink back"):
             await outbox.append([padded(9_999)], NOON)
         with pytest.raises(StoreFull):
@@ -74,7 +74,7 @@ async def test_a_full_database_refuses_the_transaction_as_a_whole(tmp_path, monk
         assert "full" in outbox.failure
         consistent(tmp_path, kept)
         # Removing works in a full store, and after it appending does.
-        removed = await outbox.remove(
+        removed = await outbox.rewriting.remove(
             lambda conn, _: retention.remove_settled(conn, settled_up_to=50, limit=50)
         )
         assert 50 == removed.rows
@@ -89,15 +89,15 @@ async def test_a_full_database_refuses_the_transaction_as_a_whole(tmp_path, monk
 async def test_a_store_of_settled_events_never_refuses(tmp_path):
     """With a sink that has everything, a store at its bound goes on for ever: the housekeeper is early."""
     async with opened(tmp_path, max_bytes=4 * MIB) as outbox:
-        position = await outbox.enlist("sink", start="oldest", window=100)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=100)
         housekeeper = Housekeeper(outbox)
         for minute in range(0, 4_000, 20):
             await outbox.append([padded(minute + n) for n in range(20)], NOON)
             position.cursor, position.delivered = outbox.head, outbox.head
-            await outbox.settle_now(position)
-            outbox.look()
-            if outbox.pressed.is_set():
-                outbox.pressed.clear()
+            await outbox.sinks.settle_now(position)
+            outbox.room.look()
+            if outbox.room.pressed.is_set():
+                outbox.room.pressed.clear()
                 await housekeeper.tidy()
         assert 4_000 == outbox.head
         left = rows(tmp_path, "SELECT count(*) FROM events")[0][0]

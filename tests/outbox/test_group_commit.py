@@ -377,9 +377,9 @@ async def test_a_place_of_a_failed_commit_is_in_the_next_one(failing, tmp_path, 
     monkeypatch.setattr("gateway.outbox.places._RARELY_S", 1e6)
     outbox = failing.outbox
     await outbox.append([count(n) for n in range(6)], NOON)
-    position = await outbox.enlist("sink", start="oldest", window=4)
+    position = await outbox.sinks.enlist("sink", start="oldest", window=4)
     position.cursor = position.delivered = 3
-    outbox.settle(position)
+    outbox.sinks.settle(position)
 
     def refuse(sql):
         if sql == "COMMIT":

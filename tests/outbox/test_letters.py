@@ -111,8 +111,8 @@ async def test_refused_events_are_never_removed_for_others(tmp_path):
     """Letters that hold an event of a sink stay, however many bodies come in."""
     async with opened(tmp_path, letters=Bounds(per_sender=2, in_all=4, total_bytes=4 * KIB)) as outbox:
         await fill(outbox, [count(n) for n in range(20)])
-        position = await outbox.enlist("sink", start="oldest", window=50)
-        await outbox.settle_now(position, rejected=[(entry, "no") for entry in outbox.recent(0, 20)])
+        position = await outbox.sinks.enlist("sink", start="oldest", window=50)
+        await outbox.sinks.settle_now(position, rejected=[(entry, "no") for entry in outbox.recent(0, 20)])
         for number in range(20):
             await keep(outbox, f"s{number}", b"x" * 500)
         stages = Counter(row[0] for row in rows(tmp_path, "SELECT stage FROM letters"))
@@ -125,9 +125,9 @@ async def test_a_refused_event_can_be_sent_again_from_its_letter(tmp_path):
     """The entry in a letter equals the entry of the log, also when the log has lost it since."""
     async with opened(tmp_path) as outbox:
         await fill(outbox, [count(n, pad='ü"\\\n') for n in range(3)])
-        position = await outbox.enlist("sink", start="oldest", window=50)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=50)
         entries = outbox.recent(0, 3)
-        await outbox.settle_now(position, rejected=[(entry, "no") for entry in entries])
+        await outbox.sinks.settle_now(position, rejected=[(entry, "no") for entry in entries])
         with reading.looking(tmp_path) as conn:
             assert list(entries) == [letter.entry for letter in store.find(conn, sink="sink")]
             assert None is store.to_retry(conn, "sink")

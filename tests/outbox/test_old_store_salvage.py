@@ -18,11 +18,11 @@ FACTS = [
 
 async def stored(directory):
     async with opened(directory) as outbox:
-        position = await outbox.enlist("sink", start="oldest", window=100)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=100)
         await outbox.append(FACTS, NOON)
         position.cursor = 30
         position.settle("counter-a" for _ in range(30))
-        await outbox.settle_now(position)
+        await outbox.sinks.settle_now(position)
 
 
 async def test_the_book_of_a_first_version_is_saved(tmp_path):
@@ -38,7 +38,7 @@ async def test_the_book_of_a_first_version_is_saved(tmp_path):
             outbox.salvaged.book_lost,
         )
         assert before == rows(tmp_path, BOOK)
-        await outbox.enlist("sink", start="oldest", window=100)
+        await outbox.sinks.enlist("sink", start="oldest", window=100)
         await outbox.append([count(50, 1)], NOON)
     lives = "SELECT amount FROM lifetimes WHERE measure = 'enters' ORDER BY device"
     assert [(81,), (80,)] == rows(tmp_path, lives)

@@ -97,7 +97,7 @@ async def test_the_bound_of_an_old_store_is_counted_in_its_own_pages(tmp_path):
         pages = outbox._conn.execute("PRAGMA page_count").fetchone()[0]
         free = outbox._conn.execute("PRAGMA freelist_count").fetchone()[0]
         assert (4096, 50 * 2**20) == (size, size * bound)
-        assert size * (pages - free) == outbox.look().used
+        assert size * (pages - free) == outbox.room.look().used
 
 
 async def test_the_index_of_alarms_is_made_again(tmp_path):

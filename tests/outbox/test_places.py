@@ -97,8 +97,8 @@ async def test_a_new_sink_begins_at_the_oldest_or_now(tmp_path):
     """ "oldest" owes everything that is in the log, "now" nothing of it."""
     async with opened(tmp_path) as outbox:
         await fill(outbox, [count(n) for n in range(7)])
-        oldest = await outbox.enlist("oldest", start="oldest", window=5)
-        now = await outbox.enlist("now", start="now", window=5)
+        oldest = await outbox.sinks.enlist("oldest", start="oldest", window=5)
+        now = await outbox.sinks.enlist("now", start="now", window=5)
         assert (7, 0) == (oldest.waiting(outbox.head), now.waiting(outbox.head))
         await outbox.append([count(8)], NOON)
         assert (8, 1) == (oldest.waiting(outbox.head), now.waiting(outbox.head))
@@ -118,24 +118,24 @@ async def test_what_comes_while_a_new_sink_gets_its_place_is_owed(tmp_path, monk
         names = []
         for expected, name in enumerate(("empty", "not empty"), 1):
             names.append(name)
-            position = await outbox.enlist(name, start="oldest", window=5)
+            position = await outbox.sinks.enlist(name, start="oldest", window=5)
             assert (expected, 0) == (position.waiting(outbox.head), position.cursor)
         names.append("now")
-        assert 0 == (await outbox.enlist("now", start="now", window=5)).waiting(outbox.head)
+        assert 0 == (await outbox.sinks.enlist("now", start="now", window=5)).waiting(outbox.head)
 
 
 async def test_a_known_sink_goes_on_where_it_was(tmp_path):
     """Cursor, arrears in their order, counters, backoff and a stop come back as they were."""
     async with opened(tmp_path) as outbox:
         await fill(outbox, [count(n) for n in range(40)])
-        position = await outbox.enlist("sink", start="oldest", window=5)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=5)
         position.cursor, position.delivered, position.lettered, position.replayed = 30, 18, 2, 4
         position.arrears = [Arrears(10, 12, replay=True), Arrears(12, 22), Arrears(0, 3, replay=True)]
         position.attempts, position.retry_at, position.stopped = 3, 12345, "gone"
-        await outbox.settle_now(position)
+        await outbox.sinks.settle_now(position)
         before = position.copy()
     async with opened(tmp_path) as outbox:
-        assert before == await outbox.enlist("sink", start="now", window=5)
+        assert before == await outbox.sinks.enlist("sink", start="now", window=5)
         assert account(tmp_path, "sink")[1:] == (20, 20)
 
 
@@ -144,25 +144,25 @@ async def test_ranges_that_begin_alike_can_be_kept(tmp_path, ranges):
     """Several replays from one place are no reason for the store to refuse anything."""
     async with opened(tmp_path) as outbox:
         await fill(outbox, [count(n) for n in range(10)])
-        position = await outbox.enlist("sink", start="oldest", window=5)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=5)
         position.cursor = 10
         position.arrears = [Arrears(first, last, replay=True) for first, last in ranges]
-        await outbox.settle_now(position)
+        await outbox.sinks.settle_now(position)
         await outbox.append([count(20)], NOON)
     async with opened(tmp_path) as outbox:
-        assert position.arrears == (await outbox.enlist("sink", start="now", window=5)).arrears
+        assert position.arrears == (await outbox.sinks.enlist("sink", start="now", window=5)).arrears
 
 
 async def test_a_settled_place_is_on_disk_within_half_a_second(tmp_path):
     """`settle` alone is enough: without any other commit the place is written soon."""
     async with opened(tmp_path) as outbox:
         await fill(outbox, [count(n) for n in range(10)])
-        position = await outbox.enlist("sink", start="oldest", window=5)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=5)
         position.cursor = position.delivered = 6
-        outbox.settle(position)
-        assert not outbox.is_settled("sink")
+        outbox.sinks.settle(position)
+        assert not outbox.sinks.is_settled("sink")
         async with asyncio.timeout(5):
-            while not outbox.is_settled("sink"):
+            while not outbox.sinks.is_settled("sink"):
                 await asyncio.sleep(0.01)
         assert [(6, 6)] == rows(tmp_path, "SELECT cursor, delivered FROM sinks")
 
@@ -171,12 +171,12 @@ async def test_a_settled_place_rides_on_the_next_commit(tmp_path):
     """A push that is committed takes the place with it, in the same transaction."""
     async with opened(tmp_path) as outbox:
         await fill(outbox, [count(n) for n in range(10)])
-        position = await outbox.enlist("sink", start="oldest", window=5)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=5)
         position.cursor = position.delivered = 6
-        outbox.settle(position)
+        outbox.sinks.settle(position)
         before = outbox.commits
         await outbox.append([count(20)], NOON)
-        assert outbox.is_settled("sink")
+        assert outbox.sinks.is_settled("sink")
         assert 1 == outbox.commits - before
         assert [(6,)] == rows(tmp_path, "SELECT cursor FROM sinks")
 
@@ -186,9 +186,9 @@ async def test_a_stop_writes_every_place(tmp_path):
     async with opened(tmp_path) as outbox:
         await fill(outbox, [count(n) for n in range(10)])
         for name in ("one", "two"):
-            position = await outbox.enlist(name, start="oldest", window=5)
+            position = await outbox.sinks.enlist(name, start="oldest", window=5)
             position.cursor = position.delivered = 7
-            outbox.settle(position)
+            outbox.sinks.settle(position)
     assert [(7,), (7,)] == rows(tmp_path, "SELECT cursor FROM sinks")
 
 
@@ -197,19 +197,19 @@ async def test_an_older_note_never_replaces_a_newer_one(tmp_path, monkeypatch):
     monkeypatch.setattr("gateway.outbox.places._RARELY_S", 0)
     async with opened(tmp_path) as outbox:
         await fill(outbox, [count(n) for n in range(10)])
-        position = await outbox.enlist("sink", start="oldest", window=5)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=5)
         position.cursor = position.delivered = 3
-        outbox.settle(position)
+        outbox.sinks.settle(position)
         position.cursor = position.delivered = 8
-        await outbox.settle_now(position)
-        assert outbox.is_settled("sink")
+        await outbox.sinks.settle_now(position)
+        assert outbox.sinks.is_settled("sink")
         assert [(8,)] == rows(tmp_path, "SELECT cursor FROM sinks")
         # … and the other way round: settled now, and settled again before that is on disk.
         position.cursor = 9
-        now = asyncio.create_task(outbox.settle_now(position))
+        now = asyncio.create_task(outbox.sinks.settle_now(position))
         await asyncio.sleep(0)
         position.cursor = 10
-        outbox.settle(position)
+        outbox.sinks.settle(position)
         await now
         await outbox.write(lambda _conn: None)
         assert [(10,)] == rows(tmp_path, "SELECT cursor FROM sinks")
@@ -220,9 +220,9 @@ async def test_a_place_that_could_not_be_written_is_not_settled(tmp_path, monkey
     monkeypatch.setattr("gateway.outbox.places._AGAIN_S", 0.05)
     async with opened(tmp_path) as outbox:
         await fill(outbox, [count(n) for n in range(10)])
-        position = await outbox.enlist("sink", start="oldest", window=5)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=5)
         position.cursor = position.delivered = 6
-        outbox.settle(position)
+        outbox.sinks.settle(position)
         real, broken = positions.save, True
 
         def save(conn, snapshot):
@@ -232,12 +232,12 @@ async def test_a_place_that_could_not_be_written_is_not_settled(tmp_path, monkey
 
         monkeypatch.setattr(positions, "save", save)
         with pytest.raises(StoreUnavailable):
-            await outbox.settle_now(position)
-        assert not outbox.is_settled("sink")
+            await outbox.sinks.settle_now(position)
+        assert not outbox.sinks.is_settled("sink")
         assert [(0,)] == rows(tmp_path, "SELECT cursor FROM sinks")
         broken = False
         async with asyncio.timeout(5):
-            while not outbox.is_settled("sink"):
+            while not outbox.sinks.is_settled("sink"):
                 await asyncio.sleep(0.01)
         assert [(6,)] == rows(tmp_path, "SELECT cursor FROM sinks")
 
@@ -246,9 +246,9 @@ async def test_a_stop_with_a_broken_disk_still_stops(tmp_path, monkeypatch):
     """When a place cannot be written at the stop, the stop goes on; the sink gets its last events again."""
     running = await Running.start(tmp_path)
     await fill(running.outbox, [count(n) for n in range(10)])
-    position = await running.outbox.enlist("sink", start="oldest", window=5)
+    position = await running.outbox.sinks.enlist("sink", start="oldest", window=5)
     position.cursor = 6
-    running.outbox.settle(position)
+    running.outbox.sinks.settle(position)
     monkeypatch.setattr(positions, "save", lambda *_: (_ for _ in ()).throw(sqlite3.OperationalError("no")))
     await running.stop()
     assert [(0,)] == rows(tmp_path, "SELECT cursor FROM sinks")
@@ -258,25 +258,25 @@ async def test_a_forwarder_that_starts_again_finds_what_was_settled_last(tmp_pat
     """A sink that is enlisted a second time gets its newest place, also when that is not on disk yet."""
     async with opened(tmp_path) as outbox:
         await fill(outbox, [count(n) for n in range(10)])
-        position = await outbox.enlist("sink", start="oldest", window=5)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=5)
         position.cursor = position.delivered = 6
-        outbox.settle(position)
-        assert 6 == (await outbox.enlist("sink", start="oldest", window=5)).cursor
+        outbox.sinks.settle(position)
+        assert 6 == (await outbox.sinks.enlist("sink", start="oldest", window=5)).cursor
 
 
 async def test_a_crash_puts_a_place_back_by_what_was_not_written(tmp_path):
     """After a kill a place is where the last commit left it: behind, never ahead."""
     running = await Running.start(tmp_path / "store")
     await fill(running.outbox, [count(n) for n in range(10)])
-    position = await running.outbox.enlist("sink", start="oldest", window=5)
+    position = await running.outbox.sinks.enlist("sink", start="oldest", window=5)
     position.cursor = position.delivered = 4
-    await running.outbox.settle_now(position)
+    await running.outbox.sinks.settle_now(position)
     position.cursor = position.delivered = 9
-    running.outbox.settle(position)
+    running.outbox.sinks.settle(position)
     left = after_crash(tmp_path / "store", tmp_path / "left")
     await running.abandon()
     async with opened(left) as outbox:
-        again = await outbox.enlist("sink", start="oldest", window=5)
+        again = await outbox.sinks.enlist("sink", start="oldest", window=5)
         assert (4, 6) == (again.cursor, again.waiting(outbox.head))
 
 
@@ -284,16 +284,16 @@ async def test_rejected_events_and_the_place_behind_them_are_one_commit(tmp_path
     """The letter of a refused event is on disk exactly when the place that passed it is."""
     async with opened(tmp_path) as outbox:
         await fill(outbox, [count(n) for n in range(3)])
-        position = await outbox.enlist("sink", start="oldest", window=5)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=5)
         entry = outbox.recent(0, 1)[0]
         position.cursor, position.lettered = 1, 1
-        await outbox.settle_now(position, rejected=[(entry, "too odd")])
+        await outbox.sinks.settle_now(position, rejected=[(entry, "too odd")])
         assert [("deliver", "sink", "counter-a", "too odd")] == rows(
             tmp_path, "SELECT stage, sink, sender, reason FROM letters"
         )
         number = rows(tmp_path, "SELECT number FROM letters")[0][0]
         position.lettered, position.delivered = 0, 1
-        await outbox.settle_now(position, answered=[number])
+        await outbox.sinks.settle_now(position, answered=[number])
         assert [] == rows(tmp_path, "SELECT * FROM letters")
         assert (2, 2) == account(tmp_path, "sink")[1:]
 
@@ -351,7 +351,7 @@ async def test_a_place_that_moves_while_it_is_read_is_no_damage(tmp_path):
     """A place and its sum are of one moment, though the note of another is committed between the two."""
     async with opened(tmp_path) as outbox:
         await fill(outbox, [count(n) for n in range(30)])
-        await outbox.enlist("sink", start="oldest", window=10)
+        await outbox.sinks.enlist("sink", start="oldest", window=10)
     with (
         contextlib.closing(connection.open_reader(tmp_path / FILE_NAME)) as reader,
         contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as writer,

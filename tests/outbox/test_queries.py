@@ -105,22 +105,22 @@ async def test_keeping_forwarding_and_tidying_scan_nothing(tmp_path):
     """A day of work, from a push to its removal, asks no question that reads the whole log."""
     async with opened(tmp_path, keep_days=0, when_full="drop_oldest") as outbox:
         with traced(outbox._conn) as asked:
-            position = await outbox.enlist("sink", start="oldest", window=5)
+            position = await outbox.sinks.enlist("sink", start="oldest", window=5)
             await fill(outbox, [count(n) if n % 3 else heartbeat(n) for n in range(60)])
             await outbox.append(
                 [count(1, 5, revision=1), count(1, 6, revision=0), count(1, 7, revision=0)], NOON
             )
             entries = outbox.recent(0, 5)
             position.cursor, position.delivered, position.lettered = 5, 4, 1
-            await outbox.settle_now(position, rejected=[(entries[0], "no")])
-            await outbox.settle_now(position, answered=[1])
+            await outbox.sinks.settle_now(position, rejected=[(entries[0], "no")])
+            await outbox.sinks.settle_now(position, answered=[1])
             await Housekeeper(outbox).tidy()
             for step in (
                 lambda conn, kept: retention.remove_settled(conn, settled_up_to=kept.settled_up_to),
                 lambda conn, kept: retention.remove_owed(conn, keep=kept.on_their_way, limit=3),
                 lambda conn, kept: retention.remove_owed(conn, keep=kept.on_their_way),
             ):
-                await outbox.remove(step)
+                await outbox.rewriting.remove(step)
         asked = [query for query in asked if "going" not in query or not query.startswith("CREATE")]
         assert 60 < len(asked)
         assert [] == scanning(outbox._conn, asked)
@@ -130,7 +130,7 @@ async def test_looking_scans_nothing_but_what_it_counts(tmp_path):
     """What commands and pages ask begins at an end of the log or at an index."""
     async with opened(tmp_path) as outbox:
         await fill(outbox, [count(n, device=counter(serial="S", label="L")) for n in range(50)])
-        position = await outbox.enlist("sink", start="oldest", window=5)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=5)
         with reading.looking(tmp_path) as conn, traced(conn) as asked:
             reading.head(conn)
             reading.received(conn)
@@ -154,7 +154,7 @@ async def test_a_start_does_not_read_the_log(tmp_path, monkeypatch):
         directory = tmp_path / str(number)
         async with opened(directory) as outbox:
             await fill(outbox, [count(n) for n in range(number)])
-            await outbox.enlist("sink", start="oldest", window=5)
+            await outbox.sinks.enlist("sink", start="oldest", window=5)
         steps = 0
 
         def step():
@@ -169,7 +169,7 @@ async def test_a_start_does_not_read_the_log(tmp_path, monkeypatch):
         with monkeypatch.context() as patched:
             patched.setattr(sqlite3, "connect", partial(_connect, sqlite3.connect, Counting))
             running = await Running.start(directory)
-            await running.outbox.enlist("sink", start="oldest", window=5)
+            await running.outbox.sinks.enlist("sink", start="oldest", window=5)
             await running.stop()
         costs.append(steps)
     assert costs[1] <= costs[0] + 5
@@ -194,8 +194,8 @@ async def test_counting_what_is_owed_does_not_hold_the_log(tmp_path, monkeypatch
     monkeypatch.setattr(reading, "_COUNT_ROWS", 7)
     async with opened(tmp_path) as outbox:
         await fill(outbox, [count(n) if n % 4 else heartbeat(n) for n in range(100)])
-        position = await outbox.enlist("sink", start="oldest", window=5)
-        await outbox.remove(lambda conn, _: retention.remove_settled(conn, settled_up_to=60))
+        position = await outbox.sinks.enlist("sink", start="oldest", window=5)
+        await outbox.rewriting.remove(lambda conn, _: retention.remove_settled(conn, settled_up_to=60))
         with reading.looking(tmp_path) as conn:
             left = conn.execute("SELECT count(*) FROM events").fetchone()[0]
             assert left == reading.count_owed(conn, position, outbox.head)
@@ -207,7 +207,9 @@ async def test_a_new_sink_is_owed_what_is_there_and_not_the_holes(tmp_path, monk
     """A sink that begins at the oldest entry has exactly the entries of the log waiting for it."""
     async with opened(tmp_path) as outbox:
         await fill(outbox, [count(n) if n % 4 else heartbeat(n) for n in range(100)])
-        removal = lambda: outbox.remove(lambda conn, _: retention.remove_settled(conn, settled_up_to=60))  # noqa: E731
+        removal = partial(
+            outbox.rewriting.remove, lambda conn, _: retention.remove_settled(conn, settled_up_to=60)
+        )
         if when == "before":
             await removal()
         else:
@@ -221,7 +223,7 @@ async def test_a_new_sink_is_owed_what_is_there_and_not_the_holes(tmp_path, monk
                 return result
 
             monkeypatch.setattr(reading, "survey", survey)
-        position = await outbox.enlist("late", start="oldest", window=5)
+        position = await outbox.sinks.enlist("late", start="oldest", window=5)
         await outbox.append([count(200)], NOON)
         with reading.looking(tmp_path) as conn:
             assert 86 == reading.count_owed(conn, position, outbox.head) == position.waiting(outbox.head)

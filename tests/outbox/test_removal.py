@@ -107,7 +107,7 @@ async def test_pressure_leaves_nothing_of_a_person(tmp_path, limit):
 async def test_what_is_given_up_leaves_nothing_of_a_person(tmp_path, limit):
     """Records that are dropped although a sink is owed them are in no page of the file."""
     async with opened(tmp_path) as outbox:
-        await outbox.enlist("sink", start="oldest", window=5)
+        await outbox.sinks.enlist("sink", start="oldest", window=5)
         await fill_with_people(outbox)
         await remove_all(outbox, tmp_path, lambda conn: retention.remove_owed(conn, keep=[], limit=limit))
 
@@ -126,7 +126,7 @@ async def test_counts_that_leave_alone_leave_no_copy_of_a_person_who_is_erased_l
         assert PERSONS == len(left_behind(tmp_path)[1])
         for number in range(PERSONS):
             person = erasing.Person(key=b"k", stated=f"ada-{number}")
-            await outbox.amend(
+            await outbox.rewriting.amend(
                 lambda conn, person=person: erasing.erase(
                     conn, person, erasing.find(conn, person, bytes), bytes
                 )

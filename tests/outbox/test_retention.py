@@ -19,7 +19,7 @@ def seqs(directory):
 
 async def settle(outbox, position, cursor):
     position.cursor, position.delivered = cursor, cursor - position.since
-    await outbox.settle_now(position)
+    await outbox.sinks.settle_now(position)
 
 
 def balanced(directory, *sinks):
@@ -40,7 +40,7 @@ def some_old(days, number=10):
 async def test_what_is_old_and_settled_goes(tmp_path):
     """Settled events are removed after the keep-time; younger ones and those still owed are not."""
     async with opened(tmp_path, keep_days=30) as outbox:
-        position = await outbox.enlist("sink", start="oldest", window=5)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=5)
         await outbox.append(some_old(40), NOW - timedelta(days=40))
         await outbox.append(some_old(35), NOW - timedelta(days=35))
         await outbox.append(some_old(1), NOW - timedelta(days=1))
@@ -93,16 +93,16 @@ async def test_age_removes_step_by_step_to_the_end(tmp_path, monkeypatch):
 async def test_the_slowest_sink_decides(tmp_path):
     """An event goes when every configured sink has had it, arrears and replays included."""
     async with opened(tmp_path, keep_days=0) as outbox:
-        fast = await outbox.enlist("fast", start="oldest", window=5)
-        slow = await outbox.enlist("slow", start="oldest", window=5)
+        fast = await outbox.sinks.enlist("fast", start="oldest", window=5)
+        slow = await outbox.sinks.enlist("slow", start="oldest", window=5)
         await fill(outbox, [count(minute) for minute in range(30)])
         await settle(outbox, fast, 30)
         slow.cursor, slow.delivered, slow.arrears = 30, 18, [Arrears(8, 20)]
-        await outbox.settle_now(slow)
+        await outbox.sinks.settle_now(slow)
         await Housekeeper(outbox).tidy()
         assert list(range(9, 31)) == seqs(tmp_path)
         slow.arrears, slow.delivered = [Arrears(25, 28, replay=True)], 30
-        await outbox.settle_now(slow)
+        await outbox.sinks.settle_now(slow)
         await Housekeeper(outbox).tidy()
         assert list(range(26, 31)) == seqs(tmp_path)
         balanced(tmp_path, "fast", "slow")
@@ -111,7 +111,7 @@ async def test_the_slowest_sink_decides(tmp_path):
 async def test_a_sink_that_cannot_be_used_is_waited_for(tmp_path):
     """A configured sink whose secret file is missing loses nothing: what it is owed stays."""
     async with opened(tmp_path, keep_days=0) as outbox:
-        position = await outbox.enlist("sink", start="oldest", window=5)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=5)
         await fill(outbox, [count(minute) for minute in range(20)])
         await settle(outbox, position, 5)
     async with opened(tmp_path, keep_days=0) as outbox:
@@ -123,7 +123,7 @@ async def test_a_sink_that_cannot_be_used_is_waited_for(tmp_path):
 async def test_a_dismissed_sink_is_not_waited_for_and_its_account_says_what_it_missed(tmp_path):
     """What a sink that was taken out of the configuration had not had is counted as expired when it goes."""
     async with opened(tmp_path, keep_days=0) as outbox:
-        gone = await outbox.enlist("gone", start="oldest", window=5)
+        gone = await outbox.sinks.enlist("gone", start="oldest", window=5)
         await fill(outbox, [count(minute) for minute in range(20)])
         await settle(outbox, gone, 7)
         outbox.dismiss("gone")
@@ -132,7 +132,7 @@ async def test_a_dismissed_sink_is_not_waited_for_and_its_account_says_what_it_m
         position, waiting, in_log = account(tmp_path, "gone")
         assert (13, 0, 0) == (position.expired, waiting, in_log)
         await fill(outbox, [count(minute) for minute in range(20, 25)])
-        back = await outbox.enlist("gone", start="oldest", window=5)
+        back = await outbox.sinks.enlist("gone", start="oldest", window=5)
         assert 5 == back.waiting(outbox.head)
         assert None is outbox.recent(back.cursor, 100) or 5 == len(outbox.recent(back.cursor, 100))
 
@@ -191,7 +191,7 @@ def pressure(monkeypatch):
 
     def on_remove(housekeeper, until):
         want["rows"] = 1
-        real = housekeeper._outbox.remove
+        real = housekeeper._outbox.rewriting.remove
 
         async def remove(step):
             removed = await real(step)
@@ -199,7 +199,7 @@ def pressure(monkeypatch):
             want["rows"] = max(until - gone, 0)
             return removed
 
-        monkeypatch.setattr(housekeeper._outbox, "remove", remove)
+        monkeypatch.setattr(housekeeper._outbox.rewriting, "remove", remove)
 
     return on_remove
 
@@ -216,7 +216,7 @@ async def test_settled_heartbeats_go_first(tmp_path, pressure, monkeypatch):
     """Under pressure all settled heartbeats go before a single count does, and nothing that is owed."""
     monkeypatch.setattr("gateway.outbox.housekeeping._ROOM_STEP_ROWS", 4)
     async with opened(tmp_path) as outbox:
-        position = await outbox.enlist("sink", start="oldest", window=5)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=5)
         await outbox.append(mixed(60), NOW)
         await settle(outbox, position, 45)
         housekeeper = Housekeeper(outbox)
@@ -232,7 +232,7 @@ async def test_then_the_oldest_settled_go_and_never_the_owed(tmp_path, pressure,
     """When the heartbeats are not enough the oldest go, and it ends before what a sink is owed."""
     monkeypatch.setattr("gateway.outbox.housekeeping._ROOM_STEP_ROWS", 4)
     async with opened(tmp_path) as outbox:
-        position = await outbox.enlist("sink", start="oldest", window=5)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=5)
         await outbox.append(mixed(60), NOW)
         await settle(outbox, position, 45)
         housekeeper = Housekeeper(outbox)
@@ -247,8 +247,8 @@ async def test_the_owner_may_have_the_oldest_dropped(tmp_path, pressure, monkeyp
     """With drop_oldest owed heartbeats go, then owed counts; each sink's account says how many it missed."""
     monkeypatch.setattr("gateway.outbox.housekeeping._ROOM_STEP_ROWS", 4)
     async with opened(tmp_path, when_full="drop_oldest") as outbox:
-        one = await outbox.enlist("one", start="oldest", window=2)
-        two = await outbox.enlist("two", start="oldest", window=2)
+        one = await outbox.sinks.enlist("one", start="oldest", window=2)
+        two = await outbox.sinks.enlist("two", start="oldest", window=2)
         await outbox.append(mixed(60), NOW)
         await settle(outbox, one, 30)
         await settle(outbox, two, 10)
@@ -269,11 +269,11 @@ async def test_the_owner_may_have_the_oldest_dropped(tmp_path, pressure, monkeyp
 async def test_what_is_in_flight_is_kept_across_holes(tmp_path):
     """The protected entries are counted as entries: a hole in the numbers does not use them up."""
     async with opened(tmp_path, when_full="drop_oldest") as outbox:
-        position = await outbox.enlist("sink", start="oldest", window=3)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=3)
         await fill(outbox, [count(minute) for minute in range(100)])
-        await outbox.remove(lambda conn, _: retention.remove_owed(conn, keep=[(50, 100)]))
+        await outbox.rewriting.remove(lambda conn, _: retention.remove_owed(conn, keep=[(50, 100)]))
         assert list(range(51, 101)) == seqs(tmp_path)
-        removed = await outbox.remove(
+        removed = await outbox.rewriting.remove(
             lambda conn, kept: retention.remove_owed(conn, keep=kept.on_their_way, limit=5)
         )
         assert 5 == removed.rows
@@ -285,9 +285,9 @@ async def test_what_is_in_flight_is_kept_across_holes(tmp_path):
 async def test_a_large_window_does_not_hide_what_can_go(tmp_path):
     """When more is protected than one step looks at, the step takes what lies behind it."""
     async with opened(tmp_path, when_full="drop_oldest") as outbox:
-        await outbox.enlist("sink", start="oldest", window=20)
+        await outbox.sinks.enlist("sink", start="oldest", window=20)
         await fill(outbox, [count(minute) for minute in range(100)])
-        removed = await outbox.remove(
+        removed = await outbox.rewriting.remove(
             lambda conn, kept: retention.remove_owed(conn, keep=kept.on_their_way, limit=10)
         )
         assert 10 == removed.rows
@@ -298,10 +298,12 @@ async def test_a_large_window_does_not_hide_what_can_go(tmp_path):
 async def test_memory_does_not_give_out_what_was_dropped(tmp_path):
     """Entries that were given up are no longer read from memory, so no sink gets what was counted as expired."""
     async with opened(tmp_path, when_full="drop_oldest") as outbox:
-        await outbox.enlist("sink", start="oldest", window=2)
+        await outbox.sinks.enlist("sink", start="oldest", window=2)
         await fill(outbox, [count(minute) for minute in range(50)])
         assert 50 == len(outbox.recent(0, 100))
-        await outbox.remove(lambda conn, kept: retention.remove_owed(conn, keep=kept.on_their_way, limit=10))
+        await outbox.rewriting.remove(
+            lambda conn, kept: retention.remove_owed(conn, keep=kept.on_their_way, limit=10)
+        )
         assert None is outbox.recent(4, 100)
         assert 36 == len(outbox.recent(14, 100))
 
@@ -309,7 +311,7 @@ async def test_memory_does_not_give_out_what_was_dropped(tmp_path):
 async def test_a_removal_that_fails_changes_no_account(tmp_path):
     """When the transaction of a removal is rolled back, rows, accounts and memory are as they were."""
     async with opened(tmp_path, when_full="drop_oldest") as outbox:
-        position = await outbox.enlist("sink", start="oldest", window=2)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=2)
         await fill(outbox, [count(minute) for minute in range(50)])
 
         def step(conn, kept):
@@ -317,7 +319,7 @@ async def test_a_removal_that_fails_changes_no_account(tmp_path):
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
-            await outbox.remove(step)
+            await outbox.rewriting.remove(step)
         assert 50 == len(seqs(tmp_path)) == len(outbox.recent(0, 100))
         assert 0 == position.expired
         await outbox.append([count(51)], NOON)

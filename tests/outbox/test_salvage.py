@@ -48,15 +48,15 @@ async def original(tmp_path_factory):
     directory = tmp_path_factory.mktemp("original")
     async with opened(directory) as outbox:
         await fill(outbox, [event(n) for n in range(EVENTS)], at_once=50)
-        position = await outbox.enlist("strict", start="oldest", window=50)
+        position = await outbox.sinks.enlist("strict", start="oldest", window=50)
         position.cursor = DELIVERED
         position.settle(f"counter-{n % 7}" for n in range(DELIVERED))
-        await outbox.settle_now(position, rejected=())
-        position = await outbox.enlist("live", start="oldest", window=50)
+        await outbox.sinks.settle_now(position, rejected=())
+        position = await outbox.sinks.enlist("live", start="oldest", window=50)
         position.cursor, position.arrears = EVENTS, [ARREARS]
         had = [n for n in range(EVENTS) if not ARREARS.first <= n < ARREARS.last]
         position.settle(f"counter-{n % 7}" for n in had)
-        await outbox.settle_now(position)
+        await outbox.sinks.settle_now(position)
         for number in range(5):
             await outbox.keep_letter(
                 stage="parse",
@@ -218,10 +218,10 @@ async def test_without_the_places_every_sink_begins_at_the_oldest(store, name):
     async with opened(store) as outbox:
         assert outbox.salvaged.places_lost
         assert EVENTS == outbox.salvaged.events
-        position = await outbox.enlist("another", start="now", window=50)
+        position = await outbox.sinks.enlist("another", start="now", window=50)
         assert EVENTS == position.waiting(outbox.head)
         if name == "sinks":
-            position = await outbox.enlist("strict", start="now", window=50)
+            position = await outbox.sinks.enlist("strict", start="now", window=50)
             assert EVENTS == position.waiting(outbox.head)
 
 

@@ -32,7 +32,7 @@ FLIPS = {
 
 async def stored(directory):
     async with opened(directory) as outbox:
-        await outbox.enlist("sink", start="oldest", window=100)
+        await outbox.sinks.enlist("sink", start="oldest", window=100)
         await fill(outbox, [count(minute, 1) for minute in range(EVENTS)])
 
 
@@ -94,7 +94,7 @@ async def test_every_lawful_change_of_an_entry_keeps_its_sum_true(tmp_path):
         person = erasing.Person(key=outbox.key, stated="ada-4711")
         found = erasing.find(outbox._conn, person, bytes)
         assert found.entries
-        await outbox.amend(lambda conn: erasing.erase(conn, person, found, bytes))
+        await outbox.rewriting.amend(lambda conn: erasing.erase(conn, person, found, bytes))
         await outbox.write(lambda conn: retention._remove(conn, [5]))
         flags = [flags for (flags,) in rows(tmp_path, "SELECT flags FROM events")]
         changed = Flag.ERASED | Flag.SUPERSEDED | Flag.UNTALLIED
@@ -135,19 +135,19 @@ async def test_an_entry_of_an_older_gateway_has_no_sum_and_goes_out(tmp_path):
 async def test_a_place_that_jumped_loses_nothing(tmp_path, flip):
     """A cursor or a range that the disk has moved is not believed: the sink begins anew, and gets all there is."""
     async with opened(tmp_path) as outbox:
-        position = await outbox.enlist("sink", start="oldest", window=100)
+        position = await outbox.sinks.enlist("sink", start="oldest", window=100)
         await fill(outbox, [count(minute, 1) for minute in range(EVENTS)])
         position.cursor, position.arrears = 10, [Arrears(2, 8)]
         position.settle(["counter-a"] * 4)
-        await outbox.settle_now(position)
+        await outbox.sinks.settle_now(position)
     alter(tmp_path, flip)
     running = await Running.start(tmp_path)
     with pytest.raises(StoreDamaged, match="place of sink sink") as found:
-        await running.outbox.enlist("sink", start="now", window=100)
+        await running.outbox.sinks.enlist("sink", start="now", window=100)
     await ended(running, found.value)
     async with opened(tmp_path) as outbox:
         assert outbox.salvaged.places_lost
-        position = await outbox.enlist("sink", start="now", window=100)
+        position = await outbox.sinks.enlist("sink", start="now", window=100)
         assert (0, EVENTS) == (position.cursor, position.waiting(outbox.head))
         audited(tmp_path)
 

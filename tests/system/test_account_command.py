@@ -25,14 +25,14 @@ DEVICES = ("counter-a", "counter-b")
 async def filled(tmp_path):
     running = await Running.start(tmp_path / "store")
     outbox = running.outbox
-    home = await outbox.enlist("home", start="oldest", window=50)
-    old = await outbox.enlist("old", start="oldest", window=50)
+    home = await outbox.sinks.enlist("home", start="oldest", window=50)
+    old = await outbox.sinks.enlist("old", start="oldest", window=50)
     await fill(outbox, [count(minute, device=counter(device)) for minute in range(5) for device in DEVICES])
     for position, number in ((home, 4), (old, 10)):
         entries = outbox.recent(0, number)
         position.cursor = number
         position.settle(entry.device for entry in entries)
-        await outbox.settle_now(position)
+        await outbox.sinks.settle_now(position)
     await running.stop()
 
 

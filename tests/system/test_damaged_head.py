@@ -28,7 +28,7 @@ EVENTS = 300
 
 async def filled(tmp_path):
     running = await Running.start(tmp_path / "store")
-    await running.outbox.enlist("home", start="oldest", window=50)
+    await running.outbox.sinks.enlist("home", start="oldest", window=50)
     await fill(running.outbox, [count(minute, device=counter("counter-a")) for minute in range(EVENTS)])
     await running.stop()
 

@@ -1,0 +1,86 @@
+"""What the forwarders ask of the outbox: a sink's place, and to have on disk how far it has got."""
+
+import sqlite3
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+from anyio import to_thread
+
+from gateway import clock
+from gateway.outbox import letters, reading
+from gateway.outbox.appending import Appender
+from gateway.outbox.devices import Book
+from gateway.outbox.entry import Entry
+from gateway.outbox.places import Places
+from gateway.outbox.positions import Position
+from gateway.outbox.rewriting import Rewriting
+from gateway.outbox.salvage import Salvaged
+from gateway.outbox.writer import Writer
+
+
+class Sinks:
+    """The forwarders' side of `Places`; what goes to disk at once does so in the writer's transactions."""
+
+    def __init__(
+        self,
+        path: Path,
+        writer: Writer,
+        places: Places,
+        appender: Appender,
+        book: Book,
+        rewriting: Rewriting,
+        salvaged: Salvaged | None,
+    ) -> None:
+        self._path = path
+        self._writer, self._places = writer, places
+        self._appender, self._book = appender, book
+        self._rewriting, self._salvaged = rewriting, salvaged
+
+    async def enlist(self, sink: str, *, start: str, window: int) -> Position:
+        """Find a sink's place, or give a new sink its place: at the "oldest" entry or at "now"."""
+        self._places.expect(sink, window)
+        # Where the places were lost nobody knows what this sink has had: twice is better than never.
+        from_now = start == "now" and not (self._salvaged and self._salvaged.places_lost)
+        position = None
+        while position is None:
+            removals = self._rewriting.removals
+            owed = await to_thread.run_sync(reading.survey, self._path, sink, from_now)
+            position = await self._writer.submit(partial(self._enlist, sink, owed, removals))
+        self._places.hand_out(position)
+        return position
+
+    def _enlist(
+        self, sink: str, owed: reading.Survey, removals: int, conn: sqlite3.Connection
+    ) -> Position | None:
+        if removals != self._rewriting.removals:
+            return None  # what was counted has changed meanwhile
+        self._book.write()  # the account of each device begins at its counter
+        return self._places.enlist(conn, sink, owed, self._appender.head)
+
+    def settle(self, position: Position) -> None:
+        """Note how far a sink has got; on disk with the next commit, at the latest in a quarter of a second."""
+        self._places.settle(position)
+
+    def is_settled(self, sink: str) -> bool:
+        """Say whether everything that `settle` was told is on disk."""
+        return self._places.is_settled(sink)
+
+    async def settle_now(
+        self,
+        position: Position,
+        rejected: Iterable[tuple[Entry, str]] = (),
+        answered: Iterable[int] = (),
+    ) -> None:
+        """Put a sink's place on disk, with the letters that belong to it; ``answered`` letters are removed."""
+        note = self._places.note(position)
+        kept, done = list(rejected), [(number,) for number in answered]
+        now = clock.now_ms()
+
+        def work(conn: sqlite3.Connection) -> None:
+            for entry, reason in kept:
+                letters.add_rejected(conn, note.position.name, entry, reason, now)
+            conn.executemany("DELETE FROM letters WHERE number = ?", done)
+            self._places.save(conn, note)
+
+        await self._writer.submit(work)
