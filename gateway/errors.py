@@ -23,7 +23,7 @@ class SinkUnavailable(GatewayError):
 
     ``delivered`` events at the head of the batch were taken before the fault and are not sent again.
     ``retry_after_s`` is the far end's own wish, when it said one.
-    ``fault`` is the stable code that a person sees (`faults.py`), when there is something to be done.
+    ``fault`` is the stable code that a person sees (`faults`), when there is something to be done.
     ``stop`` means that the far end asked never to be called again until a person intervenes.
     """
 

@@ -16,7 +16,7 @@ from pages import DOCS, PAGES, ROOT, blocks, examples, rows, spans, tables
 
 from gateway.album import said_of
 from gateway.commands import main
-from gateway.commands.looking import _SINK_COLUMNS
+from gateway.commands.sinks import SINK_COLUMNS
 from gateway.config import loads
 from gateway.event import Event, Json, ZoneRule
 from gateway.faults import ACTIONS
@@ -204,9 +204,7 @@ def test_the_account_is_explained() -> None:
     """Each figure of the account that `gateway status` prints is explained in operate.md."""
     explained = " ".join(rows("operate.md", "When something is wrong").values())
     told = {"SINK", "CONNECTED", "LAST ERROR"}
-    assert [] == [
-        head for head in _SINK_COLUMNS.values() if head not in told and f"`{head}`" not in explained
-    ]
+    assert [] == [head for head in SINK_COLUMNS.values() if head not in told and f"`{head}`" not in explained]
 
 
 # What the sources give

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.commands import accounting, adopting, asking, capturing, counting, looking
+from gateway.commands import accounting, adopting, asking, capturing, counting, devices, sinks, status
 
 _LONG = {
     "device": "counter-201000002209190025",
@@ -29,8 +29,8 @@ _TIMES = (
     "started",
 )
 _COLUMNS = {
-    "sinks": looking._SINK_COLUMNS,
-    "devices": looking._DEVICE_COLUMNS,
+    "sinks": sinks.SINK_COLUMNS,
+    "devices": devices._COLUMNS,
     "occupancy": counting._COLUMNS,
     "adopt": adopting._COLUMNS,
     "account": accounting._COLUMNS,
@@ -58,13 +58,17 @@ def test_no_line_is_wider_than_the_screen(command, width, monkeypatch, capsys):
 
 
 def test_the_last_error_is_short_on_a_narrow_screen(monkeypatch):
-    """The whole error stands among the faults; beside the sink a narrow screen has its first words, a file all of it."""
+    """An error that stands above is not said twice; else a narrow screen has its first words, a file all of it."""
     sink = {"name": "home", "last_error": _LONG["last_error"]}
     monkeypatch.setenv("COLUMNS", "80")
-    assert "Connection refused by the broker at 192.168.1.5 port ..." == looking._shorter(sink)["last_error"]
-    assert {"last_error": None} == looking._shorter({"last_error": None})
+    assert (
+        "Connection refused by the broker at 192.168.1.5 port ..." == status._shorter(sink, [])["last_error"]
+    )
+    assert {"last_error": None} == status._shorter({"last_error": None}, [])
     monkeypatch.setenv("COLUMNS", "300")
-    assert sink == looking._shorter(sink)
+    assert sink == status._shorter(sink, [])
+    told = [{"sentence": f"Sink home: {sink['last_error']}"}]
+    assert "told above" == status._shorter(sink, told)["last_error"]
 
 
 def test_what_fits_stays_a_table(monkeypatch, capsys):

@@ -97,7 +97,7 @@ async def test_the_clocks_of_devices_are_judged_by_a_trusted_clock_only(box, tmp
         assert [] == codes(faults)
         box.synced = True
         await judge_clocks(projection, faults)
-        assert ["The clock of counter-a is 1:00:00 behind the gateway's."] == [f.sentence for f in faults]
+        assert ["The clock of counter-a is 1 h behind the gateway's."] == [f.sentence for f in faults]
         projection.close()
 
 

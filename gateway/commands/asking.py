@@ -28,14 +28,21 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for p
 
 def configuration(path: Path | None) -> Config:
     """Load the configuration; a broken one does not hide how the gateway is, which runs on the last good one."""
+    config, mistakes = good_configuration(path)
+    if mistakes:
+        click.echo(f"{mistakes}\n", err=True)
+    return config
+
+
+def good_configuration(path: Path | None) -> tuple[Config, str | None]:
+    """Load the configuration; when it is broken, the last good one and what is wrong with the new."""
     try:
-        return load(path)
+        return load(path), None
     except ConfigError as error:
         recalled = last_good.recall(path)
         if recalled is None:
             give_up(str(error))
-        click.echo(f"{error}\nThe last good configuration is used until that is corrected.\n", err=True)
-        return recalled
+        return recalled, f"{error}\nThe last good configuration is used until that is corrected."
 
 
 def give_up(sentence: str, status: int = CANNOT_TELL) -> NoReturn:

@@ -45,8 +45,8 @@ def _render(mistake: Mistake) -> str:
         place += f":{mistake.line}"
     what = f"{mistake.key}: {mistake.problem}" if mistake.key else mistake.problem
     lines = [f"{place}: {what}"]
+    if mistake.suggestion:  # before a list that may be long
+        lines.append(f"    {mistake.suggestion}")
     if mistake.allowed:
         lines.append(f"    allowed: {mistake.allowed}")
-    if mistake.suggestion:
-        lines.append(f"    {mistake.suggestion}")
     return "\n".join(lines)

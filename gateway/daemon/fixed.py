@@ -1,6 +1,22 @@
 """The settings that a running gateway cannot change."""
 
+import structlog
+
 from gateway.config import Config
+from gateway.faults import Faults
+
+log = structlog.get_logger()
+
+
+def tell(old: Config, new: Config, faults: Faults) -> list[str]:
+    """Tell a person, and give, which settings were changed and wait for a restart."""
+    waiting = changed(old, new)
+    if waiting:
+        faults.report("config_restart", "", f"Changed, but not yet in effect: {', '.join(waiting)}.")
+        log.warning("config_needs_restart", settings=waiting)
+    else:
+        faults.clear("config_restart")
+    return waiting
 
 
 def changed(old: Config, new: Config) -> list[str]:

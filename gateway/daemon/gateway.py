@@ -2,8 +2,9 @@
 
 import contextlib
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
+from functools import partial
 from logging import getLogger
 from pathlib import Path
 
@@ -144,15 +145,8 @@ class Gateway:
             tasks.start_soon(supervise, "incidents", self._incidents.run, self.faults)
             await self._poller.put(tasks, polling.polls(self.config))
             self._terminals.put(tasks, self.config)
-            tasks.start_soon(supervise, "states", self._show_states, self.faults)
-            tasks.start_soon(supervise, "zones", self._keep_zones, self.faults)
-            tasks.start_soon(supervise, "doors", self._watch_doors, self.faults)
-            tasks.start_soon(supervise, "clocks", self._watch_clocks, self.faults)
-            tasks.start_soon(supervise, "own clock", self._own_clock.run, self.faults)
-            tasks.start_soon(supervise, "liveness", self._liveness.run, self.faults)
-            tasks.start_soon(supervise, "checkup", self.checkup.run, self.faults)
-            tasks.start_soon(supervise, "certificates", self._certificates.run, self.faults)
-            tasks.start_soon(supervise, "watchdog", self._watch, self.faults)
+            for name, watch in self._watches().items():
+                tasks.start_soon(supervise, name, watch, self.faults)
             self._verdict.started = True
             ready()
             await self._stop.wait()
@@ -212,7 +206,7 @@ class Gateway:
         self._verdict.config = config
         await self._monitoring.put(self._tasks, config)
         self.checkup.put(config)
-        self._tell_restart(started, config)
+        self.waits_for_restart = fixed.tell(started, config, self.faults)
         self._port.compare(config.listen)
 
     # Parts of the life
@@ -223,29 +217,33 @@ class Gateway:
         finally:
             ended.set()
 
-    async def _show_states(self) -> None:
-        await show_states(self.outbox, self._projection, self._lines.connected, self._health.summary)
-
     async def _begin_zones(self) -> None:
         """Reset what was due while the box was off, before anything new counts; the writer does it too."""
         with contextlib.suppress(StoreUnavailable):
             await self.outbox.zones.look()
 
-    async def _keep_zones(self) -> None:
-        await keep_zones(self.outbox)
+    def _watches(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """Name what goes round for ever beside the ports and the sinks, and shows or tells what it sees."""
 
-    async def _watch_doors(self) -> None:
-        await watch_doors(self.outbox, self._zones, self.faults)
-
-    async def _watch_clocks(self) -> None:
-        def polled() -> Collection[str]:
+        def pcs() -> Collection[str]:
             return self.config.camlytics.keys()  # the configuration is another one after a reload
 
-        await watch_clocks(self.outbox, self._projection, self.faults, polled)
+        async def feed_watchdog() -> None:
+            watchdog = Watchdog(self.outbox, self._lines.forwarders, self._port.probe_address, self.faults)
+            await watchdog.run(self.one_line)
 
-    async def _watch(self) -> None:
-        watchdog = Watchdog(self.outbox, self._lines.forwarders, self._port.probe_address, self.faults)
-        await watchdog.run(self.one_line)
+        outbox, projection, faults = self.outbox, self._projection, self.faults
+        return {
+            "states": partial(show_states, outbox, projection, self._lines.connected, self._health.summary),
+            "zones": partial(keep_zones, outbox),
+            "doors": partial(watch_doors, outbox, self._zones, faults),
+            "clocks": partial(watch_clocks, outbox, projection, faults, pcs),
+            "own clock": self._own_clock.run,
+            "liveness": self._liveness.run,
+            "checkup": self.checkup.run,
+            "certificates": self._certificates.run,
+            "watchdog": feed_watchdog,
+        }
 
     async def _stop_in_order(self, writer_ended: anyio.Event) -> None:
         """Take nothing new, finish what was taken, hand out what waits for a moment, note every place."""
@@ -283,15 +281,6 @@ class Gateway:
                 self._receiver.senders.remember(str(page["source"]), str(page["address"]), str(page["id"]))
 
     # What a person is told
-
-    def _tell_restart(self, old: Config, new: Config) -> None:
-        """Name the settings that a running daemon cannot change."""
-        waiting = self.waits_for_restart = fixed.changed(old, new)
-        if waiting:
-            self.faults.report("config_restart", "", f"Changed, but not yet in effect: {', '.join(waiting)}.")
-            log.warning("config_needs_restart", settings=waiting)
-        else:
-            self.faults.clear("config_restart")
 
     def one_line(self) -> str:
         """Say how the gateway is in one line, for systemd."""

@@ -65,8 +65,22 @@ def of_clock(device: str, ahead_s: float) -> Finding:
     if abs(ahead_s) <= CLOCK_LIMIT_S:
         return well(NAME, f"The clock of {device} is right.", device)
     how = "ahead of" if ahead_s > 0 else "behind"
-    off = timedelta(seconds=round(abs(ahead_s)))
-    return wrong(NAME, "clock_off", f"The clock of {device} is {off} {how} the gateway's.", device)
+    return wrong(
+        NAME, "clock_off", f"The clock of {device} is {_span(abs(ahead_s))} {how} the gateway's.", device
+    )
+
+
+def _span(seconds: float) -> str:
+    """Write a time span for people: 3 h 10 min, 2 min 5 s, 4 days."""
+    whole = round(seconds)
+    units = (
+        ("days", whole // 86_400),
+        ("h", whole // 3600 % 24),
+        ("min", whole // 60 % 60),
+        ("s", whole % 60),
+    )
+    parts = [f"{number} {unit}" for unit, number in units if number]
+    return " ".join(parts[:2])
 
 
 def _number(count: int, what: str) -> str:

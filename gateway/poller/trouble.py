@@ -25,8 +25,8 @@ def broken(endpoint: str, error: BaseException) -> PollUnavailable:
             return PollUnavailable(f"{endpoint}: its name cannot be resolved.", fault="poll_name")
         if isinstance(cause, ConnectionRefusedError):
             return PollUnavailable(
-                f"{endpoint}: that computer answers, but the polled program does not run there (nothing listens:"
-                " connection refused).",
+                f"{endpoint}: that computer answers, but nothing listens at this port: the program that is asked does not"
+                " run, or has another port.",
                 fault="poll_refused",
             )
         if isinstance(cause, OSError) and cause.errno in _NO_ROUTE:

@@ -1,6 +1,9 @@
 """Writes the completion for bash: tables of words, so that a TAB does not start Python."""
 
+from collections.abc import Sequence
+
 from deb.commandline import Command
+from deb.completing import cases, lines
 
 _BEGIN = """\
 # Completion of gateway(1), made from its commands.
@@ -35,30 +38,24 @@ complete -F _gateway gateway
 
 def render(program: Command) -> str:
     """Give the file."""
-    moves, values, words = [], [], []
-    for command in program.all():
-        moves += [
-            f"            {_case(command.place, child.words[-1])}) at='{child.place}' ;;"
-            for child in command.children
-        ]
-        for option in command.options:
-            if option.value is None:
-                continue
-            names = " | ".join(_case(command.place, name) for name in option.names)
-            moves.append(f"            {names}) skip=1 ;;")
-            if option.choices:
-                values.append(f"            {names}) {_reply('-W ' + repr(' '.join(option.choices)))} ;;")
-            elif option.is_path:
-                values.append(f"            {names}) {_reply('-f', files=True)} ;;")
-        files = any(argument.is_path for argument in command.arguments)
-        words.append(f"        '{command.place}') {_reply(_offered(command), files=files)} ;;")
-    return _BEGIN + _lines(moves) + _MIDDLE + _lines(values) + _WORDS + _lines(words) + _END
+    moves, values = cases(program, lambda words: _reply(_words(words)), _reply("-f", files=True))
+    offered = lines([_following(command) for command in program.all()], 8)
+    return _BEGIN + moves + _MIDDLE + values + _WORDS + offered + _END
+
+
+def _following(command: Command) -> str:
+    files = any(argument.is_path for argument in command.arguments)
+    return f"'{command.place}') {_reply(_offered(command), files=files)} ;;"
 
 
 def _offered(command: Command) -> str:
     words = [child.words[-1] for child in command.children]
     words += [name for option in command.options for name in option.names]
     words += [choice for argument in command.arguments for choice in argument.choices]
+    return _words(words)
+
+
+def _words(words: Sequence[str]) -> str:
     return f"-W {' '.join(words)!r}"
 
 
@@ -66,11 +63,3 @@ def _reply(kind: str, *, files: bool = False) -> str:
     also = "-f " if files and kind != "-f" else ""
     named = "compopt -o filenames 2>/dev/null; " if files else ""
     return f'{named}mapfile -t COMPREPLY < <(compgen {also}{kind} -- "$cur")'
-
-
-def _case(place: str, word: str) -> str:
-    return f"'{place}|{word}'"
-
-
-def _lines(lines: list[str]) -> str:
-    return "".join(f"{line}\n" for line in lines)

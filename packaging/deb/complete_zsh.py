@@ -1,6 +1,7 @@
 """Writes the completion for zsh, with the first sentence of the help beside each word."""
 
 from deb.commandline import Command, Option
+from deb.completing import cases, lines
 
 _BEGIN = """\
 #compdef gateway
@@ -39,31 +40,17 @@ _gateway "$@"
 
 def render(program: Command) -> str:
     """Give the file."""
-    moves, values, words = [], [], []
-    for command in program.all():
-        moves += [
-            f"            '{command.place}|{child.words[-1]}') at='{child.place}' ;;"
-            for child in command.children
-        ]
-        for option in command.options:
-            if option.value is None:
-                continue
-            names = " | ".join(f"'{command.place}|{name}'" for name in option.names)
-            moves.append(f"            {names}) skip=1 ;;")
-            if option.choices:
-                values.append(f"            {names}) compadd -- {' '.join(option.choices)} ;;")
-            elif option.is_path:
-                values.append(f"            {names}) _files ;;")
-        words.append(_offered(command))
-    return _BEGIN + _lines(moves) + _MIDDLE + _lines(values) + _WORDS + _lines(words) + _END
+    moves, values = cases(program, lambda words: f"compadd -- {' '.join(words)}", "_files")
+    offered = lines([_offered(command) for command in program.all()], 8)
+    return _BEGIN + moves + _MIDDLE + values + _WORDS + offered + _END
 
 
 def _offered(command: Command) -> str:
-    lines = [_described(child.words[-1], child.summary) for child in command.children]
-    lines += [_described(name, _first(option)) for option in command.options for name in option.names]
-    lines += [_described(choice, "") for argument in command.arguments for choice in argument.choices]
+    words = [_described(child.words[-1], child.summary) for child in command.children]
+    words += [_described(name, _first(option)) for option in command.options for name in option.names]
+    words += [_described(choice, "") for argument in command.arguments for choice in argument.choices]
     files = " _files;" if any(argument.is_path for argument in command.arguments) else ""
-    return f"        '{command.place}')\n            offered=({' '.join(lines)});{files}\n            ;;"
+    return f"'{command.place}')\n            offered=({' '.join(words)});{files}\n            ;;"
 
 
 def _first(option: Option) -> str:
@@ -73,7 +60,3 @@ def _first(option: Option) -> str:
 def _described(word: str, text: str) -> str:
     said = f"{word}:{text}" if text else word
     return "'" + said.replace("'", "'\\''") + "'"
-
-
-def _lines(lines: list[str]) -> str:
-    return "".join(f"{line}\n" for line in lines)

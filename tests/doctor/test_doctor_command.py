@@ -12,27 +12,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from site_under_test import Daemon
+from site_under_test import SMALL_SITE, Daemon, small_daemon
 
 from gateway.commands import doctoring, main
 from gateway.doctor import preparing
-from gateway.simulate.ports import free_port
 
-CONFIG = """
-[gateway]
-id = "gw-test"
-[clock]
-trust = "plausible"
-[listen]
-host = "127.0.0.1"
-port = {port}
-[store]
-path = "{folder}/store"
-min_free_bytes = 0
-[runtime]
-socket = "{folder}/control.sock"
-log_format = "json"
-"""
 _NOBODY = 65_534
 
 
@@ -48,10 +32,7 @@ def patient(monkeypatch):
 @pytest.fixture
 def daemon(tmp_path):
     """A gateway that was not started yet, and is ended afterwards."""
-    port = free_port()
-    path = tmp_path / "config.toml"
-    path.write_text(CONFIG.format(port=port, folder=tmp_path))
-    one = Daemon(tmp_path, path, port)
+    one = small_daemon(tmp_path, SMALL_SITE)
     yield one
     if one.running:
         one.kill()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from bundle_canaries import FIXTURES, WORD, Planted, document, members, packed, push
 from far_end_site import SECRET, secret
-from site_under_test import Daemon
+from site_under_test import SMALL_SITE, Daemon, small_daemon
 
 from gateway.config import Config, load
 from gateway.doctor.box import Box
@@ -22,7 +22,6 @@ from gateway.doctor.bundle import archive, journal, write
 from gateway.doctor.bundle.net import Net
 from gateway.doctor.finding import Finding
 from gateway.errors import GatewayError
-from gateway.simulate.ports import free_port
 from gateway.simulate.receiver import Outcome, Receiver
 
 BODIES = (
@@ -41,19 +40,9 @@ EVERYTHING = {
     *("README.txt", "doctor.txt", "doctor.json", "status.json", "account.json", "sinks.json", "devices.json"),
     *("letters.json", "store.json", "files.json", "config.json", "versions.json", "log.txt"),
 }  # fmt: skip
-SITE = """
-[gateway]
-id = "gw-test"
-[clock]
-trust = "plausible"
-[listen]
-host = "127.0.0.1"
-port = {port}
-[store]
-path = "{folder}/store"
-ballast_bytes = 0
-[runtime]
-socket = "{folder}/control.sock"
+SITE = (
+    SMALL_SITE  # its last table is [runtime]
+    + """
 log_format = "json"
 [pictures]
 keep = true
@@ -87,6 +76,7 @@ bearer_file = "{bearer}"
 headers = {{ "x-site" = "{header}" }}
 backoff_max_s = 1
 """
+)
 
 
 @pytest.fixture
@@ -103,8 +93,6 @@ def site(tmp_path, planted):
     upstream.decide = lambda request: Outcome(
         status=400, body=b"no: " + request.headers.get("authorization", "").encode() + request.body[:100]
     )
-    port = free_port()
-    config = tmp_path / "config.toml"
     files = {
         name: secret(tmp_path, name, planted.new(name)) for name in ("key", "private", "password", "bearer")
     }
@@ -112,19 +100,15 @@ def site(tmp_path, planted):
         name: planted.new(name)
         for name in ("token", "name", "word", "hall", "user", "path", "query", "header")
     }
-    config.write_text(
-        SITE.format(
-            port=port,
-            closed=free_port(),
-            folder=tmp_path,
-            upstream=upstream.url,
-            ca=upstream.ca_file,
-            signing=secret(tmp_path, "signing", SECRET),
-            **files,
-            **words,
-        )
+    daemon = small_daemon(
+        tmp_path,
+        SITE,
+        upstream=upstream.url,
+        ca=upstream.ca_file,
+        signing=secret(tmp_path, "signing", SECRET),
+        **files,
+        **words,
     )
-    daemon = Daemon(tmp_path, config, port)
     daemon.start(wait_s=150.0)
     yield daemon
     if daemon.running:

@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator
 from gateway.errors import SinkUnavailable
 
 _UNKNOWN_CA = (
-    "nobody known here vouches for its certificate (its CA is not known here): ask its operator for the CA file, and set"
-    " `ca_file` in the section of this sink to it"
+    "its certificate is signed by an authority (CA) that this box does not know: ask its operator for the CA file, and set"
+    " `ca_file` of this sink to it. If it worked before, something else may answer in its place"
 )
 # Numbers of X509_verify_cert_error_string, stable in OpenSSL.
 _CERTIFICATE = {
     9: "its certificate is not valid yet: check the clock of this machine first",
     10: "its certificate has expired: have it renewed, or check the clock of this machine",
-    18: "it shows a self-signed certificate that nobody known here vouches for: ask its operator for that certificate as a"
+    18: "its certificate is signed by nobody but itself: ask its operator for that certificate as a"
     " file, and set `ca_file` in the section of this sink to it",
     19: _UNKNOWN_CA,
     20: _UNKNOWN_CA,

@@ -69,6 +69,16 @@ class HttpsOptions:
         url = urlsplit(self.endpoint)
         return f"{url.netloc}{url.path}"
 
+    @property
+    def shown(self) -> str:
+        """What each request shows of who sends it, for people: none of it, only its kinds."""
+        kinds = [
+            *(["a bearer token"] if self.bearer is not None else []),
+            *(["a signature"] if self.secrets else []),
+            *(f"the header {name}" for name in self.headers),
+        ]
+        return " and ".join(kinds) or "no bearer token and no signature"
+
 
 def _check_endpoint(endpoint: str, *, insecure_http: bool) -> None:
     if _NOT_IN_URL.search(endpoint):

@@ -30,7 +30,7 @@ async def probe(options: HttpsOptions, *, test_id: str, time: str) -> str:
     if answer.verdict is Verdict.TAKEN:
         return answer.said()
     if answer.verdict is Verdict.LATER:
-        raise unavailable(answer, options.place, max_retry_after_s=options.max_retry_after_s)
+        raise unavailable(answer, options)
     raise SinkUnavailable(
         f"{options.place} refused the test event: {answer.said()}", fault="https_test_refused"
     )

@@ -97,7 +97,7 @@ class HttpsSink:
                 self._packing.failed(call.batch[start:stop], call.size(start, stop))
             else:
                 self._packing.put_off(call.batch[start:stop])
-            raise unavailable(answer, self._options.place, max_retry_after_s=self._options.max_retry_after_s)
+            raise unavailable(answer, self._options)
         self._packing.settled()
         if answer.verdict is Verdict.TAKEN:
             self._doubt.taken()

@@ -14,6 +14,7 @@ from enum import Enum, auto
 from http import HTTPStatus
 
 from gateway.errors import SinkUnavailable
+from gateway.sinks.https.options import HttpsOptions
 
 _QUOTE_CHARS = 200
 _THEIR_MARKS = str.maketrans({"“": "'", "”": "'"})
@@ -66,7 +67,7 @@ def named(status: int) -> str:
 
 
 # Status: fault, and what to do. What is in neither table waits: an answer that nobody foresaw loses nothing.
-_LOGIN = ("https_login", "check bearer token, headers, client certificate and signing secret of this sink")
+_LOGIN = ("https_login", "ask its operator what it wants to see, and whether what is shown still holds")
 _NOT_FOUND = ("https_not_found", "nothing takes events at this address: check the endpoint of this sink")
 _BUSY = ("https_busy", "the gateway waits and tries again; nothing to do unless it lasts")
 _LATER = {
@@ -93,15 +94,16 @@ _A_PAGE = (
 )
 
 
-def unavailable(answer: Answer, place: str, *, max_retry_after_s: float) -> SinkUnavailable:
+def unavailable(answer: Answer, options: HttpsOptions) -> SinkUnavailable:
     """Turn an answer that means later into the error that says so."""
     known = _LATER.get(answer.status) or _LATER_BY_CLASS.get(answer.status // 100)
     fault, action = known or (_A_PAGE if answer.is_page else _UNFORESEEN)
     target = quoted(answer.headers.get("location", "").partition("?")[0])
     where = f" and points to {target}" if target and fault == "https_redirect" else ""
+    shown = f" to requests with {options.shown}" if fault == "https_login" else ""
     return SinkUnavailable(
-        f"{place} answered {answer.said()}{where}: {action}",
-        retry_after_s=retry_after(answer.headers, limit_s=max_retry_after_s),
+        f"{options.place} answered {answer.said()}{where}{shown}: {action}",
+        retry_after_s=retry_after(answer.headers, limit_s=options.max_retry_after_s),
         fault=fault,
         stop=answer.status == 410,
     )

@@ -85,7 +85,7 @@ def out_of_reach(error: Exception, options: MqttOptions) -> SinkUnavailable:
         )
     if isinstance(error, ConnectionRefusedError):
         return SinkUnavailable(
-            f"Nothing accepts connections at {at}: check that the broker runs, the port, and where it listens.",
+            f"{at}: that computer answers, but no broker listens at this port.",
             fault="mqtt_refused",
         )
     if isinstance(error, TimeoutError):
@@ -115,11 +115,11 @@ def refused(code: int, reason: str, options: MqttOptions) -> SinkUnavailable:
     """Say why the broker refused CONNECT."""
     at, said = options.endpoint, f"{reason} (0x{code:02x})"
     if code in _LOGIN:
-        who = f"user {options.username!r}" if options.username else "a client without user and password"
-        return SinkUnavailable(
-            f"{at} refuses {who}: {said}. Check username, password and what the broker allows them.",
-            fault="mqtt_login",
-        )
+        if options.username:
+            why = f"refuses the user {options.username!r}: {said}. Its password is wrong, or the broker does not know it."
+        else:
+            why = f"wants a login: {said}. This box showed no user and password."
+        return SinkUnavailable(f"{at} {why}", fault="mqtt_login")
     if code == _BAD_VERSION:
         return _wrong_version(options)
     if code == _BAD_CLIENT_ID:

@@ -32,7 +32,7 @@ async def test_an_unknown_ca_is_not_trusted(receiver, build_sink, make_events, t
     """With the system's CAs alone a receiver with its own CA gets nothing, and the sentence says why."""
     error = await fault_of(build_sink(receiver, tls=tls), make_events(1))
     assert "https_tls" == error.fault
-    assert "its CA is not known here" in str(error)
+    assert "an authority (CA) that this box does not know" in str(error)
     assert "ask its operator for the CA file, and set `ca_file`" in str(error)
     assert 0 == receiver.requests
 

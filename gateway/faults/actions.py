@@ -1,17 +1,5 @@
-"""What is wrong right now, for people: a stable code, a subject, one sentence, one action.
+"""What a person does about a fault: one action for each code."""
 
-A fault is raised when it is noticed and cleared when it is gone; raising it again only counts. The
-sentence says what is wrong and where, with the figures of this case; the action belongs to the code.
-"""
-
-import math
-import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import ClassVar
-
-from gateway import clock
 from gateway.errors import DISK_ADVICE
 
 ACTIONS: dict[str, str] = {
@@ -38,7 +26,8 @@ ACTIONS: dict[str, str] = {
     "camlytics_unknown": "Add a section [camlytics.NAME] with its address as `endpoint`, or type its `token` into the URL.",
     "totals_differ": "Compare both figures; if it stays, check the clock of the PC and report this with the log.",
     "devices_refused": "Adopt the devices that are yours and ignore the others: `gateway adopt` shows them. See [adoption].",
-    "devices_waiting": "Run `gateway adopt`: it lists them, adopts yours, and ignores the others.",
+    "devices_waiting": "Run `gateway adopt`: it lists them. Then `gateway adopt ID` for each that is yours;"
+    " what was held comes in with it.",
     "certificate_clock": "Set the clock of this box: give it a time server (NTP), then look again.",
     "certificate_expires": "Have the certificate that the sentence names renewed before that day; then nothing stops.",
     "clock_missing": "Set site.zone in the configuration to the IANA zone of the site, for example Europe/Lisbon.",
@@ -51,7 +40,8 @@ ACTIONS: dict[str, str] = {
     " in its name: find out who, by the address that `gateway devices` shows.",
     "config_card_rejected": "Read gateway-problems.txt on the card, correct gateway.toml there, and start the box again.",
     "config_card_unwritten": "Unlock the card, make room on it, or use another one; passwords may still stand on it.",
-    "config_rejected": "Correct the lines that `gateway check` names, then reload; the last good configuration is in use.",
+    "config_rejected": "Correct that line, see with `gateway check` whether it was all, then: sudo gateway reload."
+    " Until then the last good one is in use.",
     "config_restart": "Restart the gateway to put these settings into effect.",
     "listen_differs": "Make both name the same: `systemctl edit gateway.socket` for the port, [listen] in the"
     " configuration. Until then the one of systemd is in use. Restart gateway.socket after a change of it.",
@@ -60,7 +50,7 @@ ACTIONS: dict[str, str] = {
     "https_busy": "The upstream asks for patience; the gateway waits as long as it said.",
     "https_error": "The upstream has trouble of its own: ask its owner if this lasts.",
     "https_gone": "The upstream said that this endpoint is closed for good: correct `endpoint`, then reload.",
-    "https_login": "Check the bearer token, the signing secret or the client certificate of this sink.",
+    "https_login": "Compare bearer_file, secret_file, headers and cert_file of this sink with what the operator gives you.",
     "https_name": "Check the host name in `endpoint` and the name server of this box.",
     "https_not_found": "Check the path in `endpoint`; nothing is dropped while it is wrong.",
     "https_redirect": "Put the address that the upstream redirects to into `endpoint`.",
@@ -69,7 +59,7 @@ ACTIONS: dict[str, str] = {
     "https_test_refused": "Ask the upstream's owner to take events of the kind test and to ignore them; real ones may be"
     " taken all the same: `gateway sinks` tells. See docs/upstream.md.",
     "https_timeout": "Check the uplink; the gateway keeps trying and loses nothing.",
-    "https_tls": "Check the upstream's certificate, `ca_file`, and the clock of this box.",
+    "https_tls": "Do what the sentence above says of the certificate; `gateway sinks NAME --try-now` tries again at once.",
     "https_unexpected": "The upstream answers something that it should not: ask its owner, and check `endpoint`.",
     "https_unreachable": "Check the network cable, the router and the gateway's address.",
     "identity_shared": "Give each device its own serial number, or a DeviceId of its own; together they count as one. Is"
@@ -77,12 +67,13 @@ ACTIONS: dict[str, str] = {
     "monitoring_closed": "Free the port or choose another one in [monitoring]; the gateway tries again by itself.",
     "mqtt_client_id": "The broker refuses this client_id: set another one.",
     "mqtt_client_id_taken": "Another client uses the same client_id: give each its own.",
-    "mqtt_login": "Check `username` and `password_file` of this sink, and the broker's password file.",
+    "mqtt_login": "Set `username` and `password_file` of this sink to a login that the broker knows; see docs/mqtt.md.",
     "mqtt_lost": "The connection broke; the gateway keeps trying and loses nothing. Check the network if this lasts.",
     "mqtt_name": "Check the host name in `endpoint` and the name server of this box.",
     "mqtt_no_qos_1": "The broker does not take QoS 1, without which nothing can be proven to arrive: use another broker.",
     "mqtt_not_authorised": "Allow this user to publish below the base topic in the broker's access list.",
-    "mqtt_refused": "Check that the broker runs, listens on that address, and that no firewall is between.",
+    "mqtt_refused": "Start the broker there, or compare its port, and the addresses on which it listens, with"
+    " `endpoint` of this sink.",
     "mqtt_timeout": "Check the network to the broker; the gateway keeps trying and loses nothing.",
     "mqtt_tls": "Check the broker's certificate, `ca_file`, and the clock of this box.",
     "mqtt_unasked": "The broker sends what nobody asked for: is it yours, and does it subscribe its clients by itself?",
@@ -102,8 +93,8 @@ ACTIONS: dict[str, str] = {
     "poll_name": "Check the host name in `endpoint` and the name server of this box, or write the address.",
     "poll_not_found": "Check host and port of `endpoint`, and that the interface is switched on there.",
     "poll_redirect": "Put the right address into `endpoint`; the gateway does not follow redirects.",
-    "poll_refused": "Start the polled program on that computer (Camlytics, for one), or check host and port of `endpoint`"
-    " and its firewall.",
+    "poll_refused": "Start the program there that this section asks (such as Camlytics), or compare host and port of"
+    " `endpoint` with those of that program.",
     "poll_timeout": "Check that the computer is on, its firewall, and the network between.",
     "poll_tls": "Check the certificate there, the scheme in `endpoint`, and the clock of this box.",
     "poll_too_large": "Lower the limit of this poll in the configuration; report this if it does not help.",
@@ -126,7 +117,8 @@ ACTIONS: dict[str, str] = {
     "no_address": "Check the cable or the Wi-Fi, and that the router gives addresses; or give the box a fixed one.",
     "no_device_yet": "Pair one: `gateway pair counter` or `gateway pair terminal` says what to type into it.",
     "no_route": "Give the box the address of the router as its way out (default gateway).",
-    "port_taken": "Stop that program, or set listen.port to another number and type that into the devices.",
+    "port_taken": "Stop that program, or set listen.port to another number and type that into the devices; then start"
+    " the gateway.",
     "port_unreachable": "Check the firewall of this box and listen.host; restart the gateway if both are right.",
     "reboot_needed": "Restart the box when it suits: sudo reboot. Devices keep meanwhile what they can.",
     "restart_needed": "Run: sudo systemctl restart gateway; no request is lost by this.",
@@ -146,8 +138,8 @@ ACTIONS: dict[str, str] = {
     "sink_unavailable": "Nothing is lost; the gateway keeps trying. Check the far end if this lasts.",
     "pictures_given_up": "Free space on the disk of store.path, or set pictures.keep to false; no event is lost by this.",
     "ballast_missing": "Free space on the disk of store.path, or set store.ballast_bytes to a size that fits, or to 0.",
-    "disk_full": "Free space on that disk: `sudo gateway doctor` helps to find what fills it. Is it a small disk, lower"
-    " store.min_free_bytes.",
+    "disk_full": "Free space on that disk: `sudo gateway doctor` helps to find what fills it. Only if the whole disk is"
+    " small: lower store.min_free_bytes.",
     "store_failed": f"{DISK_ADVICE} Devices are told to keep what they send until it works again.",
     "store_full": "Bring the sink that is behind back, free disk space, or raise store.max_bytes.",
     "store_restored": "Compare the totals of that day with another source. Remove the replaced store when nobody needs it.",
@@ -157,8 +149,8 @@ ACTIONS: dict[str, str] = {
     "terminal_refuses": "Look at the push setting on the terminal's own page; only its pushes tell whether it is right.",
     "terminal_unreachable": "Check its power, its cable and its address; what it sends meanwhile is kept on it.",
     "terminal_asks_to_open_door": "On the terminal, remove this gateway's address from remote_authentication_address.",
-    "unreadable_pushes": "Look at the device with that sender's address: set it to a format in docs/people-counter.md,"
-    " docs/face-terminal.md or docs/camio.md, or report it. `gateway letters list` shows what came.",
+    "unreadable_pushes": "Find the device with that address, and set what it sends as docs/people-counter.md,"
+    " docs/face-terminal.md or docs/camio.md says. What came is kept, not counted: `gateway letters list`.",
     "refused_sender": "Add the sender's network to listen.allow if it is yours.",
     "refused_request": "Check the sender; the reason says which limit of [listen] it hit.",
     "window_without_length": "Check the device's firmware: it reports windows that end when they begin.",
@@ -166,178 +158,3 @@ ACTIONS: dict[str, str] = {
     "zone_door_unheard": "Correct the door in the configuration (`gateway devices` lists them), or connect the device.",
     "zone_disagrees": "Set the time zone on the device, or site.zone in the configuration, so that both agree.",
 }
-
-
-# What is told first: where events are kept, then where they go; what a clock shows waits best.
-_WEIGHT = (("store_", "disk_", "port_"), ("no_sink", "sink_", "mqtt_", "https_"))
-_LIGHT = ("clock_", "zone_disagrees")
-
-
-def weight(code: str) -> int:
-    """Say how heavy a fault is: the less, the sooner a person is told."""
-    heavy = next((place for place, begins in enumerate(_WEIGHT) if code.startswith(begins)), len(_WEIGHT))
-    return len(_WEIGHT) + 1 if code.startswith(_LIGHT) else heavy
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong."""
-
-    code: str
-    subject: str  # which sink, device or address; "" for the gateway itself
-    sentence: str
-    action: str
-    since: datetime
-    count: int = 1
-    last: datetime | None = None
-    heard: float = 0.0  # steady seconds, at the last time
-
-    def as_json(self) -> dict[str, object]:
-        """Give the fault as JSON values."""
-        return {
-            "code": self.code,
-            "subject": self.subject,
-            "sentence": self.sentence,
-            "action": self.action,
-            "since": self.since.isoformat(timespec="seconds"),
-            "count": self.count,
-            "last": (self.last or self.since).isoformat(timespec="seconds"),
-        }
-
-
-class Faults:
-    """The faults that stand. Bounded: hostile senders cannot fill it."""
-
-    MAX_ALIKE = 50  # of one code
-    MAX_MORE = 1_000  # subjects beyond that are only counted
-    # What happened rather than what stands: forgotten when it has not happened again for so many seconds.
-    PASSING: ClassVar[Mapping[str, float]] = {
-        "callback_refused": 3600,
-        "callback_unauthorised": 3600,
-        "camlytics_rules": 86_400,
-        "zone_damaged": 86_400,
-        "camlytics_two_ways": 86_400,
-        "camlytics_unknown": 86_400,
-        "records_unreadable": 86_400,
-        "date_impossible": 3600,
-        "devices_refused": 3600,
-        "identity_shared": 3600,
-        "pinned_device_refused": 3600,
-        "refused_request": 3600,
-        "refused_sender": 3600,
-        "task_restarted": 3600,
-        "terminal_asks_to_open_door": 3600,
-        "unreadable_pushes": 3600,
-    }
-
-    def __init__(self) -> None:
-        self._standing: dict[tuple[str, str], Fault] = {}
-        self._more: dict[str, set[str]] = {}  # by code: whose fault stands as well, and had no room
-        self._lock = threading.RLock()  # the status is read in a thread
-
-    def report(
-        self, code: str, subject: str, sentence: str, action: str | None = None, *, again: bool = True
-    ) -> bool:
-        """Note that something is wrong; True when this is news. Not ``again``: it stands, it did not happen."""
-        now, heard = clock.now(), clock.steady()
-        with self._lock:
-            known = self._standing.get((code, subject))
-            if known is not None:
-                count = known.count + again
-                self._standing[code, subject] = replace(
-                    known,
-                    sentence=sentence,
-                    action=action or ACTIONS.get(code, known.action),  # it may happen for another reason now
-                    count=count,
-                    last=now,
-                    heard=heard,
-                )
-                return False
-            if not self._make_room(code):
-                return self._count_in(code, subject)
-            told = self._is_counted(code, subject)
-            self._forget_more(code, subject)
-            advice = action or ACTIONS.get(code, ACTIONS["sink_unavailable"])
-            self._standing[code, subject] = Fault(code, subject, sentence, advice, now, heard=heard)
-            return not told
-
-    def _make_room(self, code: str) -> bool:
-        """Let the oldest of the same code go: a noisy sender never pushes out what somebody else reported.
-
-        Of faults that stand, and are reported again and again, none goes: False says that there is no room.
-        """
-        alike = [key for key in self._standing if key[0] == code]
-        if len(alike) < self.MAX_ALIKE:
-            return True
-        if code not in self.PASSING:
-            return False
-        del self._standing[alike[0]]
-        return True
-
-    def _count_in(self, code: str, subject: str) -> bool:
-        """Count a fault that has no room; True when it is news."""
-        more = self._more.setdefault(code, set())
-        if subject in more or len(more) >= self.MAX_MORE:
-            return False
-        more.add(subject)
-        return True
-
-    def _is_counted(self, code: str, subject: str) -> bool:
-        return subject in self._more.get(code, ())
-
-    def _forget_more(self, code: str, subject: str) -> bool:
-        counted = self._is_counted(code, subject)
-        if counted:
-            self._more[code].discard(subject)
-            if not self._more[code]:
-                del self._more[code]
-        return counted
-
-    def clear(self, code: str, subject: str = "") -> bool:
-        """Note that it is gone; True when it stood."""
-        with self._lock:
-            counted = self._forget_more(code, subject)
-            return self._standing.pop((code, subject), None) is not None or counted
-
-    def clear_subject(self, subject: str, prefixes: tuple[str, ...], *, but: str | None = None) -> bool:
-        """Clear every fault of a subject whose code begins with one of the prefixes, all or all ``but`` one."""
-        with self._lock:
-            gone = [
-                key
-                for key in self._standing
-                if key[1] == subject and key[0].startswith(prefixes) and key[0] != but
-            ]
-            for key in gone:
-                del self._standing[key]
-            counted = [code for code in self._more if code.startswith(prefixes) and code != but]
-            more = [self._forget_more(code, subject) for code in counted]
-            return bool(gone) or any(more)
-
-    def shift(self, jump: timedelta) -> None:
-        """Follow a jump of the clock: what began two minutes before it began two minutes ago."""
-        with self._lock:
-            for key, fault in self._standing.items():
-                last = None if fault.last is None else fault.last + jump
-                self._standing[key] = replace(fault, since=fault.since + jump, last=last)
-
-    def __iter__(self) -> Iterator[Fault]:
-        now = clock.steady()
-        with self._lock:
-            for key, fault in list(self._standing.items()):
-                age_s = now - fault.heard
-                if age_s > self.PASSING.get(fault.code, math.inf):
-                    del self._standing[key]
-            last = {code: (code, subject) for code, subject in self._standing if code in self._more}
-            return iter([self._with_more(fault, last) for fault in self._standing.values()])
-
-    def _with_more(self, fault: Fault, last: Mapping[str, tuple[str, str]]) -> Fault:
-        """Say beside the newest of a code how many more there are."""
-        if last.get(fault.code) != (fault.code, fault.subject):
-            return fault
-        return replace(
-            fault, sentence=f"{fault.sentence} (And {len(self._more[fault.code])} more like this.)"
-        )
-
-    def __len__(self) -> int:
-        with self._lock:
-            return len(self._standing)
