@@ -9,7 +9,7 @@ OTHER := $(shell $(PYTHON) packaging/other_python.py)
 .PHONY: help demo test debian lint types tests tests-other deb deb-lint deb-arm64-test apt-repo soak bugs bench bench-peers fuzz audit lock clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: $(VENV)/ready  ## run the whole main job on this machine; Ctrl-C ends it
 	$(BIN)/gateway demo

@@ -43,10 +43,13 @@ FILES = {
 def commands() -> list[tuple[str, str]]:
     """Find every command line of ours in the documents."""
     shown = {
-        page: spans(page) + [line for block in blocks(page, "sh") for line in block.splitlines()]
+        page: spans(page)
+        + [line for kind in ("sh", "ini") for block in blocks(page, kind) for line in block.splitlines()]
         for page in PAGES
     }
-    ours = re.compile(r"(?:\.venv/bin/)?gateway ([^#]+)")
+    # As they stand in a shell, behind sudo or ssh, and in a unit.
+    before = r"(?:.*\bssh (?:-\S+ )*\S+ )?(?:ExecStart=)?(?:.*\bexec )?(?:sudo )?"
+    ours = re.compile(before + r"(?:\.venv/bin/|/usr/bin/)?gateway ([^#|<>&;\"']+)")
     return [
         (page, match[1].strip())
         for page, lines in shown.items()
@@ -62,7 +65,7 @@ def walk(words: list[str]) -> None:
     waiting = list(words)
     while waiting:
         word = waiting.pop(0)
-        if word.startswith("-"):
+        if word.startswith("-") and word != "-":
             options = [option for option in command.params if word in (*option.opts, *option.secondary_opts)]
             assert options, f"{command.name} has no option {word}"
             if not options[0].is_flag:
@@ -88,6 +91,9 @@ def test_the_documents_show_commands() -> None:
     """The search for command lines finds those that are known to be there, so that it does not find nothing."""
     shown = {line for _, line in commands()}
     assert {"status", "letters list", "sinks upstream --try-now", "check"} <= shown
+    # Behind sudo, behind ssh, and in a unit.
+    assert {"reload", "provision --from /mnt/card", "restore -", "backup -"} <= shown
+    assert any(line.startswith("backup --force /media/usb") for line in shown)
     with pytest.raises(AssertionError, match="no option --nosuch"):
         walk(["status", "--nosuch"])
     with pytest.raises(AssertionError, match="no command nosuch"):

@@ -29,6 +29,13 @@ def program(path: Path, text: str) -> Path:
     return path
 
 
+def test_make_alone_lists_what_a_person_may_run(tmp_path):
+    """Each target with a word about it is in the list, whatever its name is made of."""
+    explained = re.findall(r"^([^\s:.]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {"test", "deb-arm64-test"} <= set(explained)
+    assert explained == [line.split()[0] for line in make(tmp_path).stdout.splitlines()]
+
+
 @pytest.mark.parametrize("target", ["fuzz", "audit"])
 def test_an_old_python_is_a_sentence(tmp_path, target):
     """Nothing is installed, and the sentence names the version that is needed."""

@@ -1,9 +1,16 @@
 """A control group with a ceiling for memory: what `MemoryMax` is, for a daemon that no systemd runs."""
 
 import os
+import re
 from pathlib import Path
 
 _V1 = Path("/sys/fs/cgroup/memory")
+_UNIT = Path(__file__).parents[2] / "systemd" / "gateway.service"
+
+
+def unit_ceiling(name: str) -> int:
+    """Give a ceiling that the unit sets (MemoryHigh, MemoryMax), in bytes."""
+    return int(re.search(rf"^{name}=([0-9]+)M$", _UNIT.read_text(), re.MULTILINE)[1]) * 2**20
 
 
 class MemoryGroup:

@@ -10,12 +10,13 @@ import pytest
 from hostile import CORPUS, counted, post
 from lined_site import owed
 from load import Load, counter, mixed
+from memory_group import unit_ceiling
 
 from gateway.simulate.ledger import Ledger
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-RSS_MOST = 300 * 2**20
+RSS_MOST = unit_ceiling("MemoryHigh")
 ATTACKERS = [f"127.0.7.{number}" for number in range(1, 9)]
 # These are well-formed statements of invented devices: they would count, and nobody attacks with them here.
 HARMLESS = [case for case in CORPUS if not (case.status == 200 and not case.letters)]

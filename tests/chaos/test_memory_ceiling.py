@@ -2,25 +2,18 @@
 
 import asyncio
 import contextlib
-import re
 import signal
 import time
 from pathlib import Path
 
 import pytest
 from killing import WINDOW, chance, under_load
-from memory_group import MemoryGroup
+from memory_group import MemoryGroup, unit_ceiling
 
-UNIT = Path(__file__).parents[2] / "systemd" / "gateway.service"
 MIB = 2**20
 _BODY = 2 * MIB - 4096  # the largest that is taken, not quite sent
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.site_with(window=WINDOW, batch=20)]
-
-
-def ceiling(name: str) -> int:
-    """Give a ceiling of the unit, in bytes."""
-    return int(re.search(rf"^{name}=([0-9]+)M$", UNIT.read_text(), re.MULTILINE)[1]) * MIB
 
 
 @pytest.fixture
@@ -64,7 +57,7 @@ async def _hold(port: int, source: str) -> None:
 async def test_memory_ceiling_is_far_away(site, experiment, group, scale):
     """The control run: load, with all the bodies that the port holds at once, stays below what the unit allows softly."""
     experiment.control = True
-    group.limit(ceiling("MemoryMax"))
+    group.limit(unit_ceiling("MemoryMax"))
     async with under_load(site, experiment, chance(4721), owing=300):
         before = group.in_use()
         async with bodies_held(site.daemon.port, 60):
@@ -73,7 +66,7 @@ async def test_memory_ceiling_is_far_away(site, experiment, group, scale):
     experiment.demand(obligations=300, faults=0)
     assert 0 == group.kills()
     assert held > 20 * MIB, f"only {held:,} bytes were held"
-    experiment.ceiling("MiB of memory", group.highest() / MIB, ceiling("MemoryHigh") / MIB)
+    experiment.ceiling("MiB of memory", group.highest() / MIB, unit_ceiling("MemoryHigh") / MIB)
 
 
 async def test_memory_ceiling_reached(site, experiment, group, scale):
@@ -88,7 +81,7 @@ async def test_memory_ceiling_reached(site, experiment, group, scale):
             victim.struck = time.monotonic()
             assert ended == group.kills()
             experiment.hit("out of memory")
-            group.limit(ceiling("MemoryMax"))
+            group.limit(unit_ceiling("MemoryMax"))
             await asyncio.to_thread(site.daemon.start)
     experiment.demand(obligations=30 * times, faults=times)
     assert site.daemon.starts == times + 1
