@@ -49,9 +49,9 @@ def commands() -> list[tuple[str, str]]:
     }
     # As they stand in a shell, behind sudo or ssh, and in a unit.
     before = r"(?:.*\bssh (?:-\S+ )*\S+ )?(?:ExecStart=)?(?:.*\bexec )?(?:sudo )?"
-    ours = re.compile(before + r"(?:\.venv/bin/|/usr/bin/)?gateway ([^#|<>&;\"']+)")
+    ours = re.compile(before + r"(?:\.venv/bin/|/usr/bin/)?gateway ((?:\$\([^)]*\)|[^#|<>&;\"'])+)")
     return [
-        (page, match[1].strip())
+        (page, re.sub(r"\$\([^)]*\)", "WORD", match[1]).strip())
         for page, lines in shown.items()
         for line in lines
         if (match := ours.match(line))
