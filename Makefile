@@ -76,6 +76,7 @@ deb: $(VENV)/ready  ## build the Debian packages into dist/; only the first time
 	PYTHONPATH=packaging $(BIN)/python -B -m deb $(ARCHES) $(if $(DEB_VERSION),--version $(DEB_VERSION)) $(if $(DEB_MAINTAINER),--maintainer '$(DEB_MAINTAINER)')
 
 deb-lint:  ## hold the packages in dist/ against Debian's rules
+	@ls dist/*.deb >/dev/null 2>&1 || { echo "There is no package in dist/: run \`make deb\` first." >&2; exit 1; }
 	@command -v lintian >/dev/null || { echo "Install the package lintian first." >&2; exit 1; }
 	lintian --allow-root --fail-on error,warning dist/*.deb
 

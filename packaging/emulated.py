@@ -29,9 +29,7 @@ _PATIENCE_S = 600.0  # an emulated Python starts slowly, and a loaded machine ma
 def main() -> None:
     """Do it for one architecture and one release."""
     arch, release = (*sys.argv[1:], "arm64", "bookworm")[:2] if len(sys.argv) > 1 else ("arm64", "bookworm")
-    package = next((ROOT / "dist").glob(f"site-gateway_*_{arch}.deb"), None)
-    if package is None:
-        raise SystemExit(f"There is no package for {arch} in dist/: run `make deb ARCHES={arch}` first.")
+    package = _package(ROOT / "dist", arch)
     _ready(arch)
     kept = _root(arch, release)
     with tempfile.TemporaryDirectory(prefix=f"gateway-{arch}-") as place:
@@ -43,6 +41,14 @@ def main() -> None:
         finally:
             _run("umount", "--lazy", str(box / "proc"))
     print(f"{datetime.now(UTC).date()}: {package.name} works on Debian {release}, emulated.")
+
+
+def _package(dist: Path, arch: str) -> Path:
+    """Give the package that was built last: other versions may lie beside it."""
+    built = sorted(dist.glob(f"site-gateway_*_{arch}.deb"), key=lambda one: one.stat().st_mtime)
+    if not built:
+        raise SystemExit(f"There is no package for {arch} in dist/: run `make deb ARCHES={arch}` first.")
+    return built[-1]
 
 
 def _ready(arch: str) -> None:

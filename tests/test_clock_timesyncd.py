@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from gateway.clock import kernel, timesyncd
+from gateway.clock import chrony, kernel, timesyncd
 
 
 @pytest.fixture
@@ -41,6 +41,7 @@ def test_a_kernel_that_may_not_be_asked_hands_over_to_the_time_service(monkeypat
 
     monkeypatch.setattr(kernel, "_adjtimex", lambda: refuse)
     monkeypatch.setattr(timesyncd.synced, "__defaults__", (sign,))
+    monkeypatch.setattr(chrony, "synced", lambda: False)
     assert kernel.synced()
     sign.unlink()
     assert not kernel.synced()

@@ -47,6 +47,19 @@ def test_an_old_python_is_a_sentence(tmp_path, target):
     assert not (tmp_path / f".venv-{target}").exists()
 
 
+def test_rules_are_not_held_against_nothing(tmp_path):
+    """Without a package in dist/ the sentence says how to make one, and lintian is not started."""
+    lintian = program(tmp_path / "tools/lintian", f"#!/bin/sh\ntouch {tmp_path / 'started'}\n")
+    environment = {"PATH": f"{lintian.parent}:{os.environ['PATH']}"}
+    ran = make(tmp_path, "deb-lint", **environment)
+    assert 2 == ran.returncode
+    assert "There is no package in dist/: run `make deb` first." in ran.stderr
+    assert not (tmp_path / "started").exists()
+    program(tmp_path / "dist/site-gateway_1_amd64.deb", "")
+    assert 0 == make(tmp_path, "deb-lint", **environment).returncode
+    assert (tmp_path / "started").exists()
+
+
 @pytest.fixture
 def apt(tmp_path):
     """A machine with programs of its own for apt: give the environment, and where to read what was asked of apt-get."""

@@ -1,6 +1,6 @@
 """Ask the kernel whether somebody keeps its clock right: a time server, a GPS receiver.
 
-Reading takes no rights, but a hardened unit may forbid the question; then systemd's time service is looked at.
+Reading takes no rights, but a hardened unit may forbid the question; then the usual time services are asked.
 """
 
 import ctypes
@@ -8,7 +8,7 @@ import errno
 from functools import cache
 from typing import Any
 
-from gateway.clock import timesyncd
+from gateway.clock import chrony, timesyncd
 
 _STA_UNSYNC = 0x40
 _TIME_ERROR = 5
@@ -39,5 +39,5 @@ def synced() -> bool:
     timex = _Timex()
     state = ask(ctypes.byref(timex))
     if state < 0 and ctypes.get_errno() in (errno.EPERM, errno.EACCES, errno.ENOSYS):
-        return timesyncd.synced()
+        return timesyncd.synced() or chrony.synced()
     return 0 <= state < _TIME_ERROR and not timex.status & _STA_UNSYNC

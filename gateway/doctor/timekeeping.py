@@ -46,7 +46,23 @@ def look(box: Box) -> Iterable[Finding]:
     """Judge the clock as the daemon does; the daemon knows better while it runs, because it also sees steps."""
     told = (box.told or {}).get("clock")
     standing = Standing(str(told)) if told in list(Standing) else _standing(box)
-    yield finding(standing, PATIENCE_S, keeper=_keeper(box))
+    if standing == Standing.UNSYNCED and not box.inside and _standing(box) == Standing.SYNCED:
+        yield _unheard(_keeper(box))
+    else:
+        yield finding(standing, PATIENCE_S, keeper=_keeper(box))
+
+
+def _unheard(keeper: str) -> Finding:
+    """Say that only the daemon does not know: its unit forbids it what everybody else may ask."""
+    return wrong(
+        NAME,
+        CODE,
+        f"A time server keeps the clock of this box right{f' ({keeper})' if keeper else ''}, but the gateway that runs "
+        "cannot see it: it may not ask the kernel. Events are marked as if nobody knew, and nothing is removed for its "
+        "age.",
+        remedy="Run `systemctl edit gateway` and put in the three lines that operate.md shows below [What it may not do], "
+        'or set clock.trust to "plausible".',
+    )
 
 
 def _standing(box: Box) -> Standing:

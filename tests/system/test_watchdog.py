@@ -1,5 +1,7 @@
 """The watchdog is fed only while the gateway really works, told over a real systemd-style socket."""
 
+import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -7,6 +9,11 @@ import time
 
 import pytest
 from test_receiving import Bare, count
+
+from gateway.daemon import watchdog
+from gateway.daemon.watchdog import Watchdog
+from gateway.faults import Faults
+from gateway.simulate.ports import free_port
 
 
 class Systemd:
@@ -81,10 +88,6 @@ def test_a_crowded_port_is_still_fed(watched):
 
 def test_a_hung_writer_is_not_fed(tmp_path):
     """A transaction that never ends is told apart from a slow one and stops the feeding."""
-    import asyncio
-
-    from gateway.daemon.watchdog import Watchdog
-    from gateway.faults import Faults
 
     class Hung:
         hanging_s = 61.0
@@ -98,3 +101,64 @@ def test_a_hung_writer_is_not_fed(tmp_path):
 
     assert "commit" in trouble(Hung())
     assert trouble(Slow()) is None
+
+
+class Well:
+    """A writer that has nothing to do."""
+
+    hanging_s = 0.0
+
+
+def fed(systemd: Systemd, port: int, seconds: float) -> tuple[bool, str]:
+    """Let a watchdog look at a port for so long; say whether it fed, and what it told besides."""
+
+    async def look() -> None:
+        dog = Watchdog(Well(), dict, lambda: ("127.0.0.1", port), Faults())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await dog.run(lambda: "all is well")
+
+    asyncio.run(look())
+    heard = systemd.listen(1)
+    return any("WATCHDOG=1" in message for message in heard), "".join(heard)
+
+
+@pytest.fixture
+def systemd(tmp_path, monkeypatch):
+    """One that wants to hear something, and a port that must answer soon."""
+    heard = Systemd(tmp_path)
+    monkeypatch.setenv("NOTIFY_SOCKET", heard.path)
+    monkeypatch.setenv("WATCHDOG_USEC", "600000")
+    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    monkeypatch.setattr(watchdog, "_PROBE_LIMIT_S", 1.0)
+    return heard
+
+
+def test_a_device_port_that_never_answers_is_not_fed(systemd):
+    """It takes the connection and is silent: devices cannot push, however well the rest is."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        was_fed, told = fed(systemd, silent.getsockname()[1], 4)
+    assert not was_fed
+    assert "STATUS=the device port does not answer" in told
+
+
+def test_a_device_port_that_is_gone_is_not_fed(systemd):
+    """Nobody listens any more where devices push to."""
+    was_fed, told = fed(systemd, free_port(), 2)
+    assert not was_fed
+    assert "STATUS=the device port does not answer" in told
+
+
+@pytest.fixture
+def running(tmp_path):
+    """A gateway that knows of no systemd, so that it feeds nobody itself."""
+    site = Bare(tmp_path)
+    yield site
+    site.close()
+
+
+def test_a_device_port_that_answers_is_fed(running, systemd):
+    """The control: the same question to the port of a gateway that runs."""
+    was_fed, told = fed(systemd, running.daemon.port, 4)
+    assert was_fed
+    assert "does not answer" not in told

@@ -121,11 +121,6 @@ class Pc:
         with self.lock:
             return sum(not stored.statement.acknowledged for stored in self.stored)
 
-    @property
-    def busy_until(self) -> float:
-        """Say up to when there is anything at all that it would tell now."""
-        return self._waiting[0].at if self._waiting else self._told_until
-
     def _store(self, seen: Seen) -> None:
         self._last += 1
         at = round(seen.at + self._skew_s, 3)  # whole milliseconds, which is what a gateway keeps

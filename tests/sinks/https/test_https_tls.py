@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import ssl
+from tempfile import NamedTemporaryFile
 
 import anyio
 import anyio.to_thread
@@ -19,6 +20,17 @@ async def fault_of(sink, events):
         await sink.send(events)
     assert 0 == caught.value.delivered
     return caught.value
+
+
+def client_context(authority, *, certificate: bool) -> ssl.SSLContext:
+    """Give a client's side: trust in this CA, and a certificate of it when asked for."""
+    context = ssl.create_default_context()
+    authority.ca.configure_trust(context)
+    if certificate:
+        with NamedTemporaryFile(suffix=".pem") as file:
+            authority.ca.issue_cert("gateway.test").private_key_and_cert_chain_pem.write_to_path(file.name)
+            context.load_cert_chain(file.name)
+    return context
 
 
 async def test_an_own_ca_is_trusted(receiver, build_sink, make_events):
@@ -65,7 +77,7 @@ async def test_a_certificate_for_another_host_is_not_trusted(
 async def test_a_client_certificate_opens_the_door(start_receiver, build_sink, make_events):
     """Mutual TLS works with a certificate that the receiver's CA issued."""
     receiver = start_receiver(ask_client=True)
-    sink = build_sink(receiver, tls=receiver.authority.client_context(certificate=True))
+    sink = build_sink(receiver, tls=client_context(receiver.authority, certificate=True))
     assert {} == await sink.send(make_events(1))
     assert 1 == receiver.ledger.unique
 
@@ -84,7 +96,7 @@ async def test_a_missing_or_foreign_client_certificate_is_named(
 ):
     """A receiver that does not know our certificate, or misses one, gets nothing, and the sentence says so."""
     receiver, other = start_receiver(ask_client=True), start_receiver()
-    context = other.authority.client_context(certificate=foreign)
+    context = client_context(other.authority, certificate=foreign)
     context.load_verify_locations(receiver.ca_file)
     context.minimum_version = context.maximum_version = version
     error = await fault_of(build_sink(receiver, tls=context), make_events(1))
@@ -107,7 +119,7 @@ async def test_an_alert_about_our_certificate_is_understood(start_receiver, buil
             while os.read(secure.fileno(), 65536):
                 pass  # until the client closes: a reset could overtake the alert
 
-    context = authority.client_context(certificate=False)
+    context = client_context(authority, certificate=False)
     context.minimum_version = context.maximum_version = version
     with socket.create_server(("127.0.0.1", 0)) as listener:
         sink = build_sink(
