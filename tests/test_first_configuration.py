@@ -1,5 +1,6 @@
 """A gateway that started without a file takes over the one that an installer writes then."""
 
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -51,3 +52,23 @@ async def test_a_mistake_in_it_is_told_and_nothing_taken(tmp_path):
         await reloading.apply()
     assert [] == taken
     assert ["config_rejected"] == [fault.code for fault in gateway.faults]
+
+
+async def test_a_file_that_cannot_be_read_has_another_action_than_a_mistake(tmp_path):
+    """`sudo gateway check` finds nothing wrong in it, so the fault says how it becomes readable, by its own name."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    usual = tmp_path / "the box.toml"
+    reloading, gateway, taken = started_without_a_file(usual)
+    reloading._path = usual  # as after a start with it
+    usual.touch(mode=0o600)
+    os.seteuid(1234)
+    try:
+        with pytest.raises(ConfigError):
+            await reloading.apply()
+    finally:
+        os.seteuid(0)
+    assert [] == taken
+    (fault,) = gateway.faults
+    assert "config_rejected" == fault.code
+    assert f"sudo chgrp gateway '{usual}'; sudo chmod 640 '{usual}'; sudo gateway reload" in fault.action

@@ -18,9 +18,11 @@ from gateway.config.clashes import clashes
 from gateway.config.lines import Place, line_numbers, line_of
 from gateway.config.mistakes import InvalidConfigError, Mistake
 from gateway.config.model import Config
+from gateway.config.sections import StoreSection
 from gateway.config.sink_sections import SINK_TYPES
 from gateway.config.syntax import parse, read_text
 from gateway.config.wording import shown
+from gateway.foreign import as_owner
 
 _STAND_INS = {"mqtt": "mqtts://stand-in.invalid", "https": "https://stand-in.invalid"}  # for a wrong endpoint
 _SCHEMES = {"mqtt": "mqtt", "mqtts": "mqtt", "tcp": "mqtt", "ssl": "mqtt", "https": "https", "http": "https"}
@@ -29,12 +31,19 @@ _SCHEMES = {"mqtt": "mqtt", "mqtts": "mqtt", "tcp": "mqtt", "ssl": "mqtt", "http
 def load(path: Path | None, *, stands_for: Path | None = None) -> Config:
     """Load a file, or the defaults when there is none; raise `InvalidConfigError` with every mistake.
 
-    Its secrets are looked for beside it, or beside the file that it is a copy of.
+    Its secrets are looked for beside it, or beside the file that it is a copy of. A copy, also one that is named itself,
+    is the word of whom its folder belongs to: root reads no file for it that he could not read.
     """
     if path is None:
         return loads("")
-    with credentials.beside(stands_for or path):
-        return loads(read_text(path), str(path))
+    folder = path.absolute().parent
+    if stands_for is None and folder != StoreSection().path:
+        with credentials.beside(path):
+            return loads(read_text(path), str(path))
+    with credentials.beside(stands_for or path), credentials.said_by_owner_of(folder):
+        with as_owner(folder):
+            text = read_text(path)
+        return loads(text, str(path))
 
 
 def answering(path: Path | None) -> Path:

@@ -29,6 +29,10 @@ class InvalidConfigError(ConfigError):
         self.mistakes = list(mistakes)
 
 
+class UnreadableConfigError(InvalidConfigError):
+    """This user may not read the configuration: nothing is known of what is in it."""
+
+
 def render_mistakes(mistakes: Sequence[Mistake]) -> str:
     """Write the mistakes for a person, each with its place in front, the way compilers do."""
     return "\n".join(_render(mistake) for mistake in mistakes)

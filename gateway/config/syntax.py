@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config.files import NotAFileError, read_file
-from gateway.config.mistakes import InvalidConfigError, Mistake
+from gateway.config.mistakes import InvalidConfigError, Mistake, UnreadableConfigError
 
 _LARGEST = 1_000_000
 _WHERE = re.compile(
@@ -64,9 +64,8 @@ def read_text(path: Path) -> str:
     except NotAFileError:
         raise _unusable(file, "this is not a file", "name the configuration file itself") from None
     except PermissionError:
-        raise _unusable(
-            file, "there is no permission to read the file", "let the gateway's user read it"
-        ) from None
+        said = "there is no permission to read the file", "let the gateway's user read it"
+        raise UnreadableConfigError(_unusable(file, *said).mistakes) from None
     except FileNotFoundError:
         raise _unusable(
             file, "the file does not exist", "check its name; config.example.toml is a start"

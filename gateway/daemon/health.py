@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway import __version__, clock
 from gateway.config import Config
-from gateway.daemon import card, composing, restored, salvaged
+from gateway.daemon import card, composing, naming, restored, salvaged
 from gateway.daemon.adoption import tell_waiting
 from gateway.daemon.lines import Lines
 from gateway.doctor.disk import room
@@ -73,12 +73,10 @@ class Health:
             self._faults.report("store_failed", "", failure, again=False)
         else:
             self._faults.clear("store_failed")
-        short = {
-            one.code: one.sentence for one in room(space, self._outbox.settings.directory) if not one.well
-        }
+        short = {one.code: one for one in room(space, self._outbox.settings.directory) if not one.well}
         for code in ("disk_full", "store_full"):
             if code in short:
-                self._faults.report(code, "", short[code], again=False)
+                self._faults.report(code, "", short[code].sentence, short[code].action, again=False)
             else:
                 self._faults.clear(code)
         if self.ballast is not None and self.ballast.missing:
@@ -88,6 +86,7 @@ class Health:
             self._faults.clear("ballast_missing")
         salvaged.look(self._outbox.settings.directory, self._faults)
         restored.look(self._outbox, self._faults)
+        naming.look(self.config, self._faults)
         card.look(self.card_home, self._faults)
         chosen = composing.names(self.config)
         return sorted((_named(fault, chosen) for fault in self._faults), key=lambda fault: weight(fault.code))

@@ -1,5 +1,6 @@
 """Take over a new configuration while running, and say what came of it: to systemd, to the log, to whoever asked."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,7 @@ import anyio
 import structlog
 
 from gateway import systemd
-from gateway.config import last_good, load
+from gateway.config import UnreadableConfigError, last_good, load
 from gateway.errors import ConfigError, GatewayError
 
 if TYPE_CHECKING:
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _LONGEST_S = 15.0  # a reload ends sinks within a grace; one that takes longer hangs, and must not hold a stop
+
+
+def remedy(error: ConfigError, path: Path | None) -> str | None:
+    """Say what to do about a file that cannot be read; with mistakes in it the usual holds, and None is given."""
+    if not isinstance(error, UnreadableConfigError):
+        return None
+    file = shlex.quote(str(path))
+    return f"Run: sudo chgrp gateway {file}; sudo chmod 640 {file}; sudo gateway reload"
 
 
 class Reloading:
@@ -72,7 +81,8 @@ class Reloading:
         try:
             config = load(self._path)
         except ConfigError as error:
-            faults.report("config_rejected", "", f"The new configuration was not taken over. {error}")
+            said = f"The new configuration was not taken over. {error}"
+            faults.report("config_rejected", "", said, remedy(error, self._path))
             log.error("config_rejected", reason=str(error))
             raise
         faults.clear("config_rejected")

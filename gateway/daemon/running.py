@@ -19,7 +19,7 @@ from gateway.config import Config, last_good, load
 from gateway.daemon import composing
 from gateway.daemon.gateway import Gateway
 from gateway.daemon.own_clock import anchor_clock
-from gateway.daemon.reloading import Reloading
+from gateway.daemon.reloading import Reloading, remedy
 from gateway.daemon.sockets import Sockets
 from gateway.errors import ConfigError, GatewayError
 from gateway.listener import bind_unix
@@ -40,12 +40,12 @@ def run(path: Path | None) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     faulthandler.enable()  # the watchdog's abort leaves in the log where every thread hung
     os.umask(0o027)  # the store is for the gateway and its group, whoever may enter the directory
-    rejected: str | None = None
+    rejected: ConfigError | None = None
     try:
         config = load(path)
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201 - logging is set up from the configuration
-        rejected = str(error)
+        rejected = error
         recalled = last_good.recall(path)
         if recalled is None:
             return 1
@@ -74,10 +74,11 @@ def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
             yield error
 
 
-async def _main(config: Config, path: Path | None, rejected: str | None) -> None:
+async def _main(config: Config, path: Path | None, rejected: ConfigError | None) -> None:
     sockets = Sockets.take(config)
     anchor_clock(config)
     outbox = await _open(config)
+    config = config.going_on_as(outbox.gateway_id)
     gateway = Gateway(config, outbox, sockets, _bind_control(config))
 
     gateway.look_at_card((path or _USUAL).parent)
@@ -86,8 +87,9 @@ async def _main(config: Config, path: Path | None, rejected: str | None) -> None
     if rejected is None:
         last_good.remember(path)
     else:
-        gateway.faults.report("config_rejected", "", f"The last good configuration is in use. {rejected}")
-        log.error("config_rejected", reason=rejected)
+        said = f"The last good configuration is in use. {rejected}"
+        gateway.faults.report("config_rejected", "", said, remedy(rejected, path))
+        log.error("config_rejected", reason=str(rejected))
 
     def ready() -> None:
         log.info("gateway_ready", version=__version__, listen=str(sockets), store=str(config.store.path))

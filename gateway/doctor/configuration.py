@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from gateway.config import Config, load
-from gateway.doctor.box import Box, Check, well, wrong
+from gateway.config import Config, UnreadableConfigError, load
+from gateway.doctor.box import Box, Check, hindered, well, wrong
 from gateway.doctor.finding import Finding
 from gateway.errors import ConfigError
 
@@ -17,6 +17,9 @@ def look(box: Box) -> Iterable[Finding]:
         return
     try:
         written = load(box.path)
+    except UnreadableConfigError:  # of the gateway's own user the check of the permissions says it
+        yield hindered(NAME, f"This user may not read {box.path}: run the command with sudo.")
+        return
     except ConfigError as error:
         used = "The last good configuration is in use. " if box.recalled or box.inside else ""
         code = "config_changed" if _is_only_written(box) else "config_rejected"
@@ -45,7 +48,7 @@ def _is_only_written(box: Box) -> bool:
 
 def _is_other(written: Config, box: Box) -> bool:
     if box.inside:
-        return written != box.config
+        return written.going_on_as(box.config.gateway.id) != box.config
     told = (box.told or {}).get("config_hash")
     return told is not None and told != written.hash
 

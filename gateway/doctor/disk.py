@@ -1,6 +1,7 @@
 """The disk that the store lies on: its room, and whether it is one that can hold a store."""
 
 import os
+import shlex
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from gateway.doctor.box import Box, Check, hindered, well, wrong
 from gateway.doctor.finding import Finding
 from gateway.doctor.mounts import Mount, existing, mount_of, mounts
 from gateway.errors import StoreUnavailable
+from gateway.faults import ACTIONS
 from gateway.outbox import disk, space
 from gateway.outbox.reading import looking
 from gateway.outbox.space import Space
@@ -33,7 +35,7 @@ def room(now: Space, folder: Path) -> Sequence[Finding]:
     if now.disk_short:
         helped = _BALLAST if now.ballast_given_back else ""
         sentence = f"The disk of {folder} has only {now.disk_free // _MIB} MiB free: {_TOLD}{helped}"
-        return [wrong(SPACE, "disk_full", sentence)]
+        return [wrong(SPACE, "disk_full", sentence, remedy=_what_fills(folder))]
     if now.shortage:
         return [wrong(SPACE, "store_full", f"The store is full: {_TOLD}")]
     used, limit = now.used // _MIB, now.limit // _MIB
@@ -42,6 +44,14 @@ def room(now: Space, folder: Path) -> Sequence[Finding]:
             SPACE, f"{now.disk_free // _MIB} MiB of the disk are free; the store uses {used} of {limit} MiB."
         )
     ]
+
+
+def _what_fills(folder: Path) -> str:
+    """Say how to find what fills this very disk."""
+    top = Path(os.path.realpath(existing(folder)))
+    while not top.is_mount():
+        top = top.parent
+    return ACTIONS["disk_full"].replace("du -xh /", f"du -xh {shlex.quote(str(top))}")
 
 
 def look_at_room(box: Box) -> Iterable[Finding]:
@@ -74,6 +84,8 @@ def look_at_disk(box: Box) -> Iterable[Finding]:
 
 def _kind(box: Box, mount: Mount) -> Iterable[Finding]:
     why = _UNFIT.get(mount.kind)
+    if "/systemd-private-" in mount.top:
+        why = "it is the unit's own, and is emptied whenever the gateway ends"
     if mount.kind == "overlay" and _in_memory(box, mount):
         why = "what is written to it goes to memory: all is gone at the next start of the box"
     if why is not None:

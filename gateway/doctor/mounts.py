@@ -19,6 +19,7 @@ class Mount:
     options: frozenset[str]
     source: str  # /dev/mmcblk0p2
     number: str  # major:minor
+    top: str = "/"  # which folder of the file system is mounted
 
     @property
     def read_only(self) -> bool:
@@ -36,7 +37,9 @@ def mounts(box: Box) -> list[Mount]:
         if len(fields) < 6 or len(rest) < 2:
             continue
         options = frozenset(",".join([fields[5], *rest[2:3]]).split(","))
-        found.append(Mount(_plain(fields[4]), rest[0], options, _plain(rest[1]), fields[2]))
+        found.append(
+            Mount(_plain(fields[4]), rest[0], options, _plain(rest[1]), fields[2], _plain(fields[3]))
+        )
     return found
 
 

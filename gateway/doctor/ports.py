@@ -45,7 +45,7 @@ def look_at_port(box: Box) -> Iterable[Finding]:
         yield _nobody(port, running=holder is not None)
         return
     names = processes(box, ears)
-    ours = (holder is not None and (holder in names or not names)) or _systemd_holds(names, ears)
+    ours = (holder is not None and (holder in names or not names)) or _systemd_holds(box, names, ears)
     if not ours:
         yield _another(port, names, ears)
         return
@@ -59,9 +59,14 @@ def _port(box: Box) -> int:
     return int(number) if number.isdecimal() else box.config.listen.port
 
 
-def _systemd_holds(names: dict[int, str], ears: list[Ear]) -> bool:
+def _systemd_holds(box: Box, names: dict[int, str], ears: list[Ear]) -> bool:
     """Say whether systemd has the port, which it keeps open while the gateway does not run."""
-    return set(names) == {1} or (not names and all(ear.owner == 0 for ear in ears) and os.geteuid() != 0)
+    if not names:
+        return all(ear.owner == 0 for ear in ears) and os.geteuid() != 0
+    # A gateway that is only starting has no store yet, and the socket already; before its program begins its name
+    # stands in brackets.
+    others = {name.strip("()") for number, name in names.items() if number != 1}
+    return others <= {RUNS} and all(1 in processes(box, [ear]) for ear in ears)
 
 
 def _nobody(port: int, *, running: bool) -> Finding:

@@ -66,7 +66,8 @@ ACTIONS: dict[str, str] = {
     " one of the two no device of yours? Pin the real one: `gateway devices --pins`.",
     "monitoring_closed": "Free the port or choose another one in [monitoring]; the gateway tries again by itself.",
     "mqtt_client_id": "The broker refuses this client_id: set another one.",
-    "mqtt_client_id_taken": "Another client uses the same client_id: give each its own.",
+    "mqtt_client_id_taken": "Is another gateway called the same? Give each an id of its own, `id` in the section"
+    " [gateway], not only a client_id: under one id both write to the same topics.",
     "mqtt_login": "Set `username` and `password_file` of this sink to a login that the broker knows; see docs/mqtt.md.",
     "mqtt_lost": "The connection broke; the gateway keeps trying and loses nothing. Check the network if this lasts.",
     "mqtt_name": "Check the host name in `endpoint` and the name server of this box.",
@@ -110,6 +111,8 @@ ACTIONS: dict[str, str] = {
     "disk_inodes": "Remove small files from the disk of store.path: `df -i` shows the disk, old logs are a good start.",
     "disk_read_only": "Start the box anew once. If it comes back, the card or disk is worn out: replace it.",
     "disk_unfit": "Set store.path to a folder on a local disk with ext4, and turn off what makes the card read-only.",
+    "gateway_id_unwritten": "Write `id` into the section [gateway] of the configuration, then: sudo gateway reload. The id"
+    " that it has keeps everything; with another one it is a new gateway for whoever takes its events.",
     "gateway_down": "Start it with: sudo systemctl start gateway; why it ended says: journalctl -u gateway -n 50",
     "gateway_hangs": "Restart it with: sudo systemctl restart gateway; nothing that was answered is lost by this.",
     "link_down": "Check the cable at both ends, and that the switch or the access point is on.",
@@ -117,8 +120,8 @@ ACTIONS: dict[str, str] = {
     "no_address": "Check the cable or the Wi-Fi, and that the router gives addresses; or give the box a fixed one.",
     "no_device_yet": "Pair one: `gateway pair counter` or `gateway pair terminal` says what to type into it.",
     "no_route": "Give the box the address of the router as its way out (default gateway).",
-    "port_taken": "Stop that program, or set listen.port to another number and type that into the devices; then start"
-    " the gateway.",
+    "port_taken": "Stop that program, or set another port, in listen.port and with `systemctl edit gateway.socket` (see"
+    " docs/operate.md, Another port), and type it into the devices; then start the gateway.",
     "port_unreachable": "Check the firewall of this box and listen.host; restart the gateway if both are right.",
     "reboot_needed": "Restart the box when it suits: sudo reboot. Devices keep meanwhile what they can.",
     "restart_needed": "Run: sudo systemctl restart gateway; no request is lost by this.",
@@ -138,7 +141,7 @@ ACTIONS: dict[str, str] = {
     "sink_unavailable": "Nothing is lost; the gateway keeps trying. Check the far end if this lasts.",
     "pictures_given_up": "Free space on the disk of store.path, or set pictures.keep to false; no event is lost by this.",
     "ballast_missing": "Free space on the disk of store.path, or set store.ballast_bytes to a size that fits, or to 0.",
-    "disk_full": "Free space on that disk: `sudo gateway doctor` helps to find what fills it. Only if the whole disk is"
+    "disk_full": "Free space on that disk. What fills it shows: sudo du -xh / | sort -h | tail. Only if the whole disk is"
     " small: lower store.min_free_bytes.",
     "store_failed": f"{DISK_ADVICE} Devices are told to keep what they send until it works again.",
     "store_full": "Bring the sink that is behind back, free disk space, or raise store.max_bytes.",

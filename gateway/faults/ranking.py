@@ -2,7 +2,7 @@
 
 # What is told first: where events are kept, then where they go; what a clock shows waits best.
 _WEIGHT = (("store_", "disk_", "port_"), ("no_sink", "sink_", "mqtt_", "https_"))
-_LIGHT = ("clock_", "zone_disagrees")
+_LIGHT = ("clock_", "zone_disagrees", "gateway_id_")
 
 
 def weight(code: str) -> int:

@@ -32,7 +32,7 @@ def test_a_full_disk_is_found_before_the_gateway_runs(ext4):
     ext4.fill(leave=3 * MIB)
     said = the("disk_full", disk.ROOM, box)
     assert str(ext4.place / "store") in said.sentence
-    assert "sudo gateway doctor" in said.action
+    assert f"sudo du -xh {ext4.place} | sort -h | tail" in said.action  # of this disk, and of no other
     assert "only 2 MiB" in said.sentence or "only 3 MiB" in said.sentence
 
 
@@ -69,6 +69,14 @@ def test_a_file_system_that_cannot_hold_a_store_is_found(tmp_path, kind):
     """A stick or a share of another computer keeps no promise about what is on disk."""
     root = files(tmp_path, {"proc/self/mountinfo": f"40 35 8:1 / / rw - {kind} /dev/sda1 rw\n"})
     the("disk_unfit", disk.CHECK, a_box(tmp_path, root=root))
+
+
+def test_a_folder_of_the_unit_alone_is_found(tmp_path):
+    """With PrivateTmp a store below /var/tmp is gone when the gateway ends, on whichever disk that lies."""
+    private = f"/var/tmp/systemd-private-4711-gateway.service-x/tmp {tmp_path}"
+    told = {"proc/self/mountinfo": f"40 35 8:1 {private} rw - ext4 /dev/sda1 rw\n"}
+    said = the("disk_unfit", disk.CHECK, a_box(tmp_path, root=files(tmp_path, told)))
+    assert "emptied whenever the gateway ends" in said.sentence
 
 
 def test_a_card_behind_an_overlay_in_memory_is_found(tmp_path):

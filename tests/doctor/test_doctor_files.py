@@ -290,12 +290,24 @@ def test_a_configuration_that_was_changed_and_not_reloaded_is_found(tmp_path):
     assert "listen.port" in found.sentence and "gateway check" in found.action
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_file_that_this_user_may_not_read_has_no_mistakes(tmp_path, root_only, inside):
+    """Who may not read the file is not told to correct lines of it; the gateway has its own fault for that."""
+    box = a_box(tmp_path, path=written(tmp_path, ""), inside=inside, told={"faults": []})
+    os.seteuid(STRANGER)
+    try:
+        (found,) = quiet(configuration.CHECK, box)
+    finally:
+        os.seteuid(0)
+    assert found.hindered and "sudo" in found.sentence
+
+
 def test_the_standing_of_the_clock_is_what_the_daemon_says(tmp_path, monkeypatch):
     """A daemon that runs has watched the clock; without one the kernel is asked."""
     with in_use(HandClock()):
+        monkeypatch.setattr(kernel, "synced", lambda: False)
         the("clock_unsynced", timekeeping.CHECK, a_box(tmp_path, told={"clock": "unsynced"}))
         quiet(timekeeping.CHECK, a_box(tmp_path, told={"clock": "synced"}))
-        monkeypatch.setattr(kernel, "synced", lambda: False)
         found = the("clock_unsynced", timekeeping.CHECK, a_box(tmp_path, root=tmp_path))
         assert "No time service is installed." in found.sentence
         root = files(tmp_path / "root", {"run/systemd/timesync/clock": ""})
@@ -306,6 +318,20 @@ def test_the_standing_of_the_clock_is_what_the_daemon_says(tmp_path, monkeypatch
         quiet(timekeeping.CHECK, a_box(tmp_path))
     with in_use(HandClock(EPOCH)):
         assert "not set" in the("clock_unsynced", timekeeping.CHECK, a_box(tmp_path)).sentence
+
+
+def test_a_daemon_that_may_not_ask_the_kernel_is_told_from_a_clock_that_nobody_sets(tmp_path, monkeypatch):
+    """With a kernel that is synchronised the finding blames no time server and names the page with the cure."""
+    monkeypatch.setattr(kernel, "synced", lambda: True)
+    root = files(tmp_path / "root", {"run/chrony/chronyd.pid": ""})
+    told = a_box(tmp_path, root=root, told={"clock": "unsynced"})
+    with in_use(HandClock()):
+        found = the("clock_unsynced", timekeeping.CHECK, told)
+        within = the("clock_unsynced", timekeeping.CHECK, replace(told, inside=True))
+    assert "keeps the clock of this box right (chrony)" in found.sentence
+    assert "No time server" not in found.sentence and "reaches no server" not in found.sentence
+    assert "systemctl edit gateway" in found.action and "[What it may not do]" in found.action
+    assert "No time server sets the clock" in within.sentence
 
 
 def test_every_standing_of_the_clock_has_a_sentence():

@@ -148,6 +148,32 @@ def test_another_program_on_the_port_is_named(tmp_path):
             other.communicate()
 
 
+def inherited(folder, port, holders):
+    """An invented /proc: the processes that hold the one socket on the port, each as a number and a name."""
+    heads = "sl local_address rem_address st tx_queue rx_queue tr tm->when retrnsmt uid timeout inode\n"
+    row = f"   0: 00000000:{port:04X} 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1\n"
+    root = files(folder / "root", {"proc/self/net/tcp": heads + row})
+    for number, name in holders.items():
+        files(root, {f"proc/{number}/comm": f"{name}\n"})
+        (root / f"proc/{number}/fd").mkdir()
+        (root / f"proc/{number}/fd/3").symlink_to("socket:[4711]")
+    return a_box(folder, f"[listen]\nport = {port}", root=root)
+
+
+@pytest.mark.parametrize("name", ["gateway", "(gateway)"])
+def test_a_gateway_that_starts_has_the_socket_of_systemd(tmp_path, name):
+    """In a restart loop both hold it, and nobody took the gateway's port away."""
+    (found,) = quiet(ports.CHECK, inherited(tmp_path, 8088, {1: "systemd", 4335: name}))
+    assert "systemd has opened port 8088" in found.sentence
+
+
+def test_another_program_with_a_socket_of_systemd_is_named(tmp_path):
+    """What systemd opened for somebody else, as for a login by ssh, is not the gateway's port."""
+    found = the("port_taken", ports.CHECK, inherited(tmp_path, 22, {1: "systemd", 512: "sshd"}))
+    assert "sshd (process 512)" in found.sentence
+    assert "systemctl edit gateway.socket" in found.action
+
+
 @pytest.mark.anyio
 async def test_a_gateway_without_its_port_is_found(tmp_path):
     """The gateway runs and nothing listens where the devices call."""

@@ -314,6 +314,33 @@ async def test_each_refusal_has_its_fault(version, connack, fault):
     assert fault == error.fault
 
 
+@pytest.mark.parametrize(
+    ("said", "as_what"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", "a web server"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "TLS"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "no MQTT"),
+    ],
+)
+async def test_another_service_at_the_port_is_no_matter_of_the_version(said, as_what):
+    """What answers with something else than CONNACK is told as the wrong port, with what it is where that shows."""
+    async with FakeBroker(connack=None).listening() as other:
+        sink = make_sink(other.port)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(speak, other, said)
+            error = await refusal(sink)
+    assert "mqtt_refused" == error.fault
+    assert as_what in str(error) and "port" in str(error)
+    assert "version" not in str(error)
+
+
+async def speak(other: FakeBroker, said: bytes) -> None:
+    """Answer CONNECT as another service does."""
+    while not other.connects:
+        await anyio.sleep(0.01)
+    other.write(said)
+
+
 async def test_the_wrong_version_says_which_option_to_set():
     """A broker that speaks only 3.1.1 is told with the option and its value."""
     async with FakeBroker(connack=b"\x00\x01").listening() as broker:

@@ -188,8 +188,8 @@ class Connection:
         else:
             self._let_paho_read(stream)
         if stream.nonsense and self.loss is None:
-            end = End.UNASKED if stream.nonsense.unasked else End.UNREADABLE
-            self.abort(Loss(end, detail=stream.nonsense.what))
+            bad = End.UNREADABLE if stream.greeted else End.FOREIGN
+            self.abort(Loss(End.UNASKED if stream.nonsense.unasked else bad, detail=stream.nonsense.what))
         self._on_turn()
 
     def _let_paho_read(self, stream: Stream) -> None:

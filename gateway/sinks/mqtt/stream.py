@@ -34,6 +34,10 @@ _UNASKED = {  # what brokers send to those who asked for it; other kinds are no 
 }
 # The codes that a PUBACK can have; 0x95 (packet too large) is none by the standard, and what Mosquitto answers.
 _TAKEN_OR_NOT = frozenset((0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x95, 0x97, 0x99))
+_STRANGERS = {  # how others begin, who are no broker
+    b"HTTP/": "it is a web server",
+    b"\x15\x03": "it wants TLS. Is it the broker, write mqtts:// in the endpoint",
+}
 _READ_BYTES = 16_384  # at a time, so that devices get their turn; as much as TLS has in one record
 _LENGTH_BYTES = 4
 _WAIT = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -59,7 +63,7 @@ class Stream:
         self.nonsense: Nonsense | None = None  # once it is something, nothing more is read
         self._arrived = bytearray()  # not told apart yet
         self._for_paho = bytearray()
-        self._greeted = False  # CONNACK came
+        self.greeted = False  # CONNACK came
         self._pings = 0  # not answered yet
         self._ended: OSError | bytes | None = None  # how reading ended, once it has
 
@@ -126,7 +130,7 @@ class Stream:
         """Give identifier and reason code of each PUBACK that is here whole; other answers go to paho."""
         data = self._arrived
         while data and self.nonsense is None:
-            self.nonsense = self._beyond_answer(data[0])
+            self.nonsense = self._beyond_answer(data[0]) if self.greeted else _beyond_greeting(data)
             head = _head(data)
             if self.nonsense or head is None:
                 return
@@ -150,9 +154,6 @@ class Stream:
 
     def _beyond_answer(self, first: int) -> Nonsense | None:
         """Say what is wrong with a packet that begins like this, now."""
-        if not self._greeted:
-            fits = first in (_CONNACK, _DISCONNECT)
-            return None if fits else Nonsense(unasked=False, what=f"0x{first:02x} instead of CONNACK")
         if first in (_PUBACK, _DISCONNECT) or (first == _PINGRESP and self._pings):
             return None
         kind = _UNASKED.get(first & 0xF0)
@@ -160,7 +161,7 @@ class Stream:
 
     def _hand_over(self, packet: bytearray) -> None:
         if packet[0] == _CONNACK:
-            self._greeted = True
+            self.greeted = True
         elif packet[0] == _PINGRESP:
             self._pings -= 1
         self._for_paho += packet
@@ -206,6 +207,14 @@ def _length(size: int) -> bytes:
         size >>= 7
     written.append(size)
     return bytes(written)
+
+
+def _beyond_greeting(data: bytearray) -> Nonsense | None:
+    """Say what it is that does not begin as a broker does."""
+    if data[0] in (_CONNACK, _DISCONNECT):
+        return None
+    known = (what for begin, what in _STRANGERS.items() if data.startswith(begin))
+    return Nonsense(unasked=False, what=next(known, "what it says is no MQTT"))
 
 
 def _head(data: bytearray) -> tuple[int, int] | None:

@@ -15,6 +15,7 @@ class End(StrEnum):
     CLOSED = "closed"  # the broker closed it and said nothing
     TOLD = "told"  # the broker sent a DISCONNECT with a reason
     UNREADABLE = "unreadable"  # the broker sent something that is not MQTT as we speak it
+    FOREIGN = "foreign"  # what answered CONNECT is no broker
     UNASKED = "unasked"  # the broker sent what is MQTT and for others; no event of ours is the reason
     SILENT = "silent"  # the broker did not answer pings or acknowledge in time
     OURS = "ours"  # we left
@@ -140,6 +141,11 @@ def no_qos_1(options: MqttOptions) -> SinkUnavailable:
 
 def ended_early(loss: Loss, options: MqttOptions) -> SinkUnavailable:
     """Say why a connection ended before CONNECT was answered."""
+    if loss.end is End.FOREIGN:
+        return SinkUnavailable(
+            f"Something else than an MQTT broker answers at {options.endpoint}: {loss.detail}. Check the port.",
+            fault="mqtt_refused",
+        )
     if any(word in loss.detail.lower() for word in ("ssl", "tls", "certificate")):
         return SinkUnavailable(
             f"{options.endpoint} ended TLS ({loss.detail}): check whether it wants a client certificate, and which.",
