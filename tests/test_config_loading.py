@@ -246,3 +246,21 @@ def test_every_key_has_its_line():
     }
     assert expected == line_numbers(TOML)
     assert expected == line_numbers(TOML.replace("\n", "\r\n"))
+
+
+def test_an_id_that_is_known_stays_where_none_is_written(monkeypatch):
+    """A configuration without an id goes on under the one that is known, and its hash knows neither; a written one stays."""
+    monkeypatch.setattr("socket.gethostname", lambda: "old-host")
+    text = '[gateway]\nname = "Hall"\n[sinks.a]\ntype = "mqtt"\nendpoint = "mqtt://h"\n'
+    old = loads(text)
+    monkeypatch.setattr("socket.gethostname", lambda: "new-host")
+    new = loads(text)
+    known = new.going_on_as("old-host")
+    assert ("new-host", "old-host", "old-host-a") == (new.gateway.id, known.gateway.id, known.client_id("a"))
+    assert old == known
+    assert {old.hash} == {new.hash, known.hash}
+    assert known == known.going_on_as(None) == known.going_on_as("old-host")
+    assert not known.gateway.id_written
+    written = loads('[gateway]\nid = "mine"\n')
+    assert written is written.going_on_as("old-host")
+    assert written.hash != loads('[gateway]\nid = "other"\n').hash

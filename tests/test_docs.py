@@ -93,7 +93,7 @@ def test_the_documents_show_commands() -> None:
     assert {"status", "letters list", "sinks upstream --try-now", "check"} <= shown
     # Behind sudo, behind ssh, and in a unit.
     assert {"reload", "provision --from /mnt/card", "restore -", "backup -"} <= shown
-    assert any(line.startswith("backup --force /media/usb") for line in shown)
+    assert any(line.startswith("backup --force --other-disk /media/usb") for line in shown)
     with pytest.raises(AssertionError, match="no option --nosuch"):
         walk(["status", "--nosuch"])
     with pytest.raises(AssertionError, match="no command nosuch"):

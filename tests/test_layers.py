@@ -22,6 +22,7 @@ TABLE: dict[str, set[str]] = {
     "clock": set(),
     "durable": set(),
     "errors": set(),
+    "foreign": set(),
     "event": set(),
     "faults": {"clock", "errors"},
     "redact": set(),
@@ -30,7 +31,7 @@ TABLE: dict[str, set[str]] = {
     "systemd": set(),
     "masking": {"redact"},
     "logs": set(),
-    "config": {"errors", "durable"},
+    "config": {"errors", "durable", "foreign"},
     # contracts
     "source": {"event"},
     "sink": set(),
@@ -41,7 +42,7 @@ TABLE: dict[str, set[str]] = {
     "sinks.*": {"sink", "event", "errors", "wary"},
     "sinks": set(),
     # the log
-    "outbox": {"event", "errors", "clock", "durable"},
+    "outbox": {"event", "errors", "clock", "durable", "foreign"},
     "zone_states": {"outbox"},
     "projection": {"liveness", "zone_states", "outbox", "sink", "clock"},
     "album": {"outbox", "event", "errors", "faults", "clock", "durable"},
@@ -60,16 +61,16 @@ TABLE: dict[str, set[str]] = {
     "liveness": {"outbox", "event", "errors", "faults", "clock"},
     # what takes a configuration over from the card, before the daemon starts
     "firstboot": {"clock", "errors", "config", "durable"},
-    "control": {"outbox", "projection", "errors", "clock"},
+    "control": {"outbox", "projection", "errors", "clock", "foreign"},
     # what another box needs to go on where this one stopped
-    "backup": {"outbox", "config", "errors", "clock", "durable"},
+    "backup": {"outbox", "config", "errors", "clock", "durable", "foreign"},
     "monitoring": set(),
     # the options of a sink, from its section
     "outlets": {"config", "event", "sinks.*"},
     # what looks at the box and the far ends: the command and the daemon ask the same checks
     "doctor": {
         *("clock", "config", "control", "errors", "event", "faults", "logs", "masking", "outbox", "outlets"),
-        *("poller", "sinks.*", "source", "sources.*"),
+        *("foreign", "poller", "sinks.*", "source", "sources.*"),
     },
     # what acts like a site, and knows nothing of the gateway behind its wire
     "simulate": {"event", "errors"},

@@ -7,7 +7,7 @@ import pytest
 from gateway.config import loads
 from gateway.daemon import watchdog
 from gateway.daemon.verdict import Verdict
-from gateway.faults import Faults
+from gateway.faults import ACTIONS, Faults
 
 BROKER = '[sinks.broker]\ntype = "mqtt"\nendpoint = "mqtt://127.0.0.1"\n'
 STUCK_S = loads(BROKER).monitoring.stuck_after_s
@@ -90,15 +90,28 @@ def test_a_sink_that_is_not_driven_is_a_problem(verdict):
     """The configuration wants it, and nothing drives it."""
     verdict.lines = {}
     assert [("delivering", "sink_unavailable", "broker")] == told(verdict)
-    assert "Sink broker is not driven." == sentence(verdict)
+    assert sentence(verdict).startswith("Sink broker is not driven.")
 
 
 def test_a_sink_that_is_not_driven_says_why(verdict):
-    """The fault that stands for it is told in place of the bare fact."""
+    """The code of the fault that stands for it is told in place of the bare fact."""
     verdict.lines = {}
     verdict.faults.report("config_rejected", "broker", "Its certificate cannot be read.")
     assert [("delivering", "config_rejected", "broker")] == told(verdict)
-    assert "Its certificate cannot be read." == sentence(verdict)
+
+
+@pytest.mark.parametrize("lines", [{}, {"broker": line(STUCK_S + 1)}])
+def test_what_a_far_end_said_is_told_to_nobody_without_a_password(verdict, lines):
+    """The sentence of a sink's fault names paths and users and quotes answers; only its code and its action are told."""
+    verdict.lines = lines
+    verdict.faults.report(
+        "https_error", "broker", "b.example/hook/abc123 answered 400: no such token: abc123"
+    )
+    assert [("delivering", "https_error", "broker")] == told(verdict)
+    (problem,) = verdict.health()[1]["problems"]
+    assert ACTIONS["https_error"] == problem["action"]
+    assert "abc123" not in str(problem)
+    assert "b.example" not in str(problem)
 
 
 def test_a_sink_that_is_stuck_is_a_problem(verdict):
@@ -110,12 +123,12 @@ def test_a_sink_that_is_stuck_is_a_problem(verdict):
 
 
 def test_a_sink_that_is_stuck_says_why(verdict):
-    """The fault of this sink is told beside it, and not that of another."""
+    """The code is that of this sink's fault, and not that of another."""
     verdict.lines = {"broker": line(STUCK_S + 1)}
     verdict.faults.report("https_refused", "upstream", "The upstream is away.")
     verdict.faults.report("mqtt_refused", "broker", "The broker is away.")
     assert [("delivering", "mqtt_refused", "broker")] == told(verdict)
-    assert sentence(verdict).endswith("events wait. The broker is away.")
+    assert "events wait" in sentence(verdict)
 
 
 def test_a_fault_of_a_sink_that_delivers_is_no_problem(verdict):

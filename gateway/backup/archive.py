@@ -11,24 +11,36 @@ import json
 import re
 import tarfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import IO, Protocol
+from typing import IO, NamedTuple, Protocol
 
 from gateway.backup.about import NotABackup
+from gateway.config import credentials
+from gateway.errors import GatewayError
 
 ABOUT, SUMS = "backup.json", "sums.json"
 CONFIG, LAST_GOOD, STORE = "config.toml", "last-good.toml", "gateway.db"
-CREDENTIALS, PICTURES = "credentials/", "pictures/"
+CREDENTIALS, CERTIFICATES, PICTURES = "credentials/", "certificates/", "pictures/"
 _BLOCK = 512
 _PIECE = 1 << 20
 _SMALL = 1 << 20
 _LARGE = 32 << 20
-_BOUNDS: tuple[tuple[re.Pattern[str], int | None], ...] = (
-    (re.compile(r"backup\.json|config\.toml|last-good\.toml"), _SMALL),
-    (re.compile(r"credentials/[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}"), _SMALL),
-    (re.compile(r"sums\.json"), _LARGE),
-    (re.compile(r"pictures/[0-9a-f]{64}\.jpg"), _LARGE),
-    (re.compile(r"gateway\.db"), None),  # as large as `backup.json` says
+
+
+class _Bound(NamedTuple):
+    names: re.Pattern[str]
+    bytes: int | None  # of each
+    members: int  # of such a name
+
+
+_BOUNDS = (
+    _Bound(re.compile(r"backup\.json|config\.toml|last-good\.toml"), _SMALL, 3),
+    _Bound(re.compile(r"credentials/[A-Za-z0-9_][A-Za-z0-9_.@-]{0,86}"), _SMALL, 1_000),
+    _Bound(re.compile(r"certificates/[A-Za-z0-9_][A-Za-z0-9_.@-]{0,85}"), _SMALL >> 2, 200),
+    _Bound(re.compile(r"sums\.json"), _LARGE, 1),
+    _Bound(re.compile(r"pictures/[0-9a-f]{64}\.jpg"), _LARGE, 200_000),  # their sums must fit, too
+    _Bound(re.compile(r"gateway\.db"), None, 1),  # as large as `backup.json` says
 )
 _LEVEL = 1  # a slow box packs tens of megabytes a second, and a card full of zeros packs well anyway
 _MOST_BEHIND = 64 << 10  # of padding behind the last member
@@ -44,10 +56,36 @@ class Out(Protocol):
         """Pass on what was taken."""
 
 
-def allowed(name: str, size: int = 0) -> bool:
-    """Say whether a backup may have a member of this name and size."""
-    found = next((most for pattern, most in _BOUNDS if pattern.fullmatch(name)), -1)
-    return found is None or size <= found
+class Tally:
+    """Holds one member after the other against the bounds: what the reader would refuse the writer never writes."""
+
+    def __init__(self) -> None:
+        self._members: Counter[_Bound | None] = Counter()
+        self._secrets: dict[str, int] = {}
+
+    def objection(self, name: str, size: int) -> str | None:
+        """Say in a sentence why this cannot be the next member; None when it can."""
+        bound = _bound(name)
+        if bound is None:
+            return f"This is not a backup: no backup has {name[:100]!r} in it."
+        if size < 0 or (bound.bytes is not None and size > bound.bytes):
+            return f"This is not a backup: {name!r} in it is too large."
+        if self._members[bound] >= bound.members:
+            return f"This is not a backup: {name!r} in it is one too many."
+        if name.startswith(CREDENTIALS):
+            reason = credentials.too_large({**self._secrets, name.removeprefix(CREDENTIALS): size})
+            return reason and f"The secrets in this backup are of no use: {reason}."
+        return None
+
+    def add(self, name: str, size: int) -> None:
+        """Count a member to which there was no objection."""
+        self._members[_bound(name)] += 1
+        if name.startswith(CREDENTIALS):
+            self._secrets[name.removeprefix(CREDENTIALS)] = size
+
+
+def _bound(name: str) -> _Bound | None:
+    return next((bound for bound in _BOUNDS if bound.names.fullmatch(name)), None)
 
 
 class Writer:
@@ -57,6 +95,11 @@ class Writer:
         self._zip = gzip.GzipFile(filename="", fileobj=out, mode="wb", compresslevel=_LEVEL, mtime=mtime)
         self._mtime, self._watch = int(mtime), watch
         self._sums: dict[str, str] = {}
+        self._tally = Tally()
+
+    def takes(self, name: str, size: int) -> bool:
+        """Say whether a restore would take this member, too."""
+        return self._tally.objection(name, size) is None
 
     def add(self, name: str, content: bytes) -> None:
         """Write a small member."""
@@ -91,6 +134,9 @@ class Writer:
             self._zip.close()
 
     def _head(self, name: str, size: int) -> None:
+        if objection := self._tally.objection(name, size):
+            raise GatewayError(f"The backup could not be restored. {objection}")
+        self._tally.add(name, size)
         info = tarfile.TarInfo(name)
         info.size, info.mode, info.mtime = size, 0o600, self._mtime
         # GNU, for a store beyond 8 GiB; such a head is one block because the name is short.
@@ -164,6 +210,7 @@ class _Stream:
 
     def __init__(self, source: IO[bytes]) -> None:
         self._zip = gzip.GzipFile(fileobj=source, mode="rb")
+        self._tally = Tally()
 
     def next(self) -> Member:
         """Read the head of the next member."""
@@ -173,12 +220,10 @@ class _Stream:
             raise NotABackup("The backup is damaged, or is none: a head in it cannot be read.") from error
         if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
             raise NotABackup(f"This is not a backup: {info.name[:100]!r} in it is not a plain file.")
-        for pattern, most in _BOUNDS:
-            if pattern.fullmatch(info.name):
-                if info.size < 0 or (most is not None and info.size > most):
-                    raise NotABackup(f"This is not a backup: {info.name!r} in it is too large.")
-                return Member(info.name, info.size, self._some)
-        raise NotABackup(f"This is not a backup: no backup has {info.name[:100]!r} in it.")
+        if objection := self._tally.objection(info.name, info.size):
+            raise NotABackup(objection)
+        self._tally.add(info.name, info.size)
+        return Member(info.name, info.size, self._some)
 
     def skip(self, size: int) -> None:
         """Pass over padding."""

@@ -16,9 +16,9 @@ def check_schema(said: About) -> None:
         )
 
 
-def check_gateway(said: About, gateway: str, path: Path | None) -> None:
-    """Refuse the backup of another gateway."""
-    if gateway != said.gateway:
+def check_gateway(said: About, gateway: str | None, path: Path | None) -> None:
+    """Refuse the backup of another gateway; one whose id is written nowhere takes the one of the backup."""
+    if gateway not in (None, said.gateway):
         where = "The configuration in the backup" if path is None else str(path)
         raise GatewayError(
             f"This is a backup of the gateway {said.gateway}, and {where} is of {gateway}. Is it the right file? Then move"

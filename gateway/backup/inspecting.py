@@ -44,7 +44,7 @@ def strangers(conn: sqlite3.Connection) -> list[tuple[str, str]]:
 def leave_out(conn: sqlite3.Connection) -> None:
     """Take out of a copy what is not of our making."""
     for kind, name in strangers(conn):
-        if name not in _NAMES:
+        if name not in _NAMES or kind in {"view", "trigger"}:
             quoted = name.replace('"', '""')
             conn.execute(f'DROP {kind} IF EXISTS "{quoted}"')
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pwd
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,37 +10,8 @@ from pathlib import Path
 
 from gateway.config import settings
 from gateway.errors import GatewayError
+from gateway.foreign import as_owner
 from gateway.outbox import connection, opening
-
-_NOBODY = 65534
-
-
-@contextmanager
-def as_owner(directory: Path) -> Iterator[None]:
-    """Have root act as whom a folder, or the nearest one above it, belongs to: its links lead no further than he gets."""
-    while not directory.exists():
-        directory = directory.parent
-    owner = directory.stat()
-    if os.geteuid() or not owner.st_uid:
-        yield
-        return
-    group, groups = os.getegid(), os.getgroups()
-    try:
-        os.setgroups([])
-        os.setegid(owner.st_gid or _group_of(owner.st_uid))
-        os.seteuid(owner.st_uid)
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(group)
-        os.setgroups(groups)
-
-
-def _group_of(user: int) -> int:
-    try:
-        return pwd.getpwuid(user).pw_gid or _NOBODY
-    except KeyError:
-        return _NOBODY
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from gateway import durable
+from gateway import durable, foreign
 from gateway.backup import archive, forgetting, inspecting, owning
 from gateway.backup.about import About, Figures, NotABackup, figures_of, read_about
 from gateway.backup.comparing import check_gateway, check_schema, check_way
 from gateway.backup.telling import Restored
-from gateway.config import moving, settings
+from gateway.config import credentials, moving, settings
 from gateway.config.moving import Places
 from gateway.errors import ConfigError, GatewayError, StoreUnavailable
-from gateway.outbox import connection, damage, disk, epochs, opening, pictures, replacing, schema
-
-_MOST_SMALL = 100
+from gateway.outbox import connection, damage, disk, epochs, identity, opening, pictures, replacing, schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +39,7 @@ class _Small:
 
     def take(self, member: archive.Member) -> None:
         """Keep one in memory."""
-        if member.name.startswith(archive.PICTURES) or len(self.files) >= _MOST_SMALL:
+        if member.name.startswith(archive.PICTURES):
             raise NotABackup(f"This is not a backup: {member.name} is in the wrong place.")
         self.files[member.name] = member.whole()
 
@@ -50,7 +48,9 @@ class _Small:
         for name in (archive.CONFIG, archive.LAST_GOOD):
             if name in self.files:
                 with contextlib.suppress(ConfigError, UnicodeDecodeError):
-                    return moving.with_id(self.files[name].decode(), gateway)
+                    text = moving.with_id(self.files[name].decode("utf-8-sig"), gateway)
+                    if moving.places(text).gateway == gateway:
+                        return text
         return moving.with_id("", gateway)
 
 
@@ -76,9 +76,10 @@ def _restore(source: IO[bytes], wish: Wish, stack: ExitStack) -> Restored:
     else:
         raise NotABackup("There is no store in this backup.")
     places = _places(wish, small, said)
+    _demand_startable(small)
     directory = places.store
     hold = _hold(directory, stack)
-    with owning.as_owner(directory):
+    with foreign.as_owner(directory):
         replacing.finish(directory)
         here = _figures(directory, wish)
         check_way(said, here, directory, backwards=wish.backwards)
@@ -89,7 +90,7 @@ def _restore(source: IO[bytes], wish: Wish, stack: ExitStack) -> Restored:
         restored.erased_again = _number_anew(part, said, here, directory)
         _settle(part)
     hold.give(part)
-    with owning.as_owner(directory):
+    with foreign.as_owner(directory):
         restored.aside = replacing.commit(directory, time.strftime("%Y%m%dT%H%M%S", time.gmtime()))
         if restored.aside is not None:
             restored.aside_bytes = sum(f.lstat().st_size for f in restored.aside.rglob("*") if f.is_file())
@@ -121,14 +122,14 @@ def _unpack_all(
 
 
 def _clear(directory: Path, part: Path) -> None:
-    with owning.as_owner(directory):
+    with foreign.as_owner(directory):
         shutil.rmtree(part, ignore_errors=True)
 
 
 def _places(wish: Wish, small: _Small, said: About) -> Places:
     """Say where the store belongs: the configuration that is here goes before the one in the backup."""
     path, here = wish.path, wish.path.exists()
-    text = path.read_text("utf-8") if here else small.config(said.gateway)
+    text = path.read_text("utf-8-sig") if here else small.config(said.gateway)
     places = moving.places(text, str(path) if here else "the configuration in the backup")
     check_gateway(said, places.gateway, path if here else None)
     if not here and places.store not in (_usual(), wish.store):
@@ -137,6 +138,21 @@ def _places(wish: Wish, small: _Small, said: About) -> Places:
             f" If it belongs there on this box too, add --store {places.store}. Nothing here was changed."
         )
     return places
+
+
+def _demand_startable(small: _Small) -> None:
+    """Refuse secrets with which, beside those that are here, systemd would not start the gateway."""
+    folder = moving.CREDENTIALS
+    here = {file.name: file.stat().st_size for file in folder.iterdir()} if folder.is_dir() else {}
+    fresh = {
+        name: len(content) for name, content in _below(archive.CREDENTIALS, small.files) if name not in here
+    }
+    reason = credentials.too_large({**here, **fresh}) if fresh else None
+    if reason:
+        raise GatewayError(
+            f"The secrets of the backup do not fit beside those in {folder}: {reason}. Remove there what no option names,"
+            " or take a backup without --with-secrets. Nothing here was changed."
+        )
 
 
 def _usual() -> Path:
@@ -209,6 +225,7 @@ def _number_anew(part: Path, said: About, here: Figures | None, directory: Path)
         conn.execute("BEGIN IMMEDIATE")
         beyond = here.head if here else 0
         epochs.begin(conn, said.taken, head=said.head, skipped=opening.skipped_numbers(conn), beyond=beyond)
+        identity.remember(conn, said.gateway)  # a backup of an earlier version does not have it in its store
         folder = part / replacing.PICTURES
         pictures.forget_missing(conn, {file.stem for file in folder.iterdir()} if folder.is_dir() else set())
         same = here is not None and (here.lineage, here.schema) == (said.lineage, schema.VERSION) == (
@@ -244,8 +261,14 @@ def _put_settings(path: Path, small: _Small, said: About, restored: Restored) ->
         beside = path.with_name(f"{path.name}.from-backup")
         settings.put(beside, text.encode())
         restored.config, restored.config_kept = beside, True
+    for name, content in _below(archive.CERTIFICATES, small.files):
+        file = moving.CERTIFICATES / name
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.parent.chmod(0o755)
+            durable.put(file, content, mode=0o644)
     done, kept = [], []
-    for name, content in _credentials(small.files):
+    for name, content in _below(archive.CREDENTIALS, small.files):
         file = moving.CREDENTIALS / name
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -256,7 +279,7 @@ def _put_settings(path: Path, small: _Small, said: About, restored: Restored) ->
     restored.credentials, restored.credentials_kept = done, kept
 
 
-def _credentials(files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
+def _below(folder: str, files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
     for name, content in files.items():
-        if name.startswith(archive.CREDENTIALS):
-            yield name.removeprefix(archive.CREDENTIALS), content
+        if name.startswith(folder):
+            yield name.removeprefix(folder), content

@@ -51,6 +51,10 @@ def settle(fresh: Path) -> None:
     with closing(sqlite3.connect(fresh, isolation_level=None)) as conn:
         conn.execute("PRAGMA journal_mode=DELETE")
         inspecting.leave_out(conn)  # what a person has added with a shell: a restore would refuse it
+        for kind, name in inspecting.strangers(conn):
+            raise GatewayError(
+                f"The store holds a {kind} {name[:60]!r} that a restore would refuse: drop it first."
+            )
         found = conn.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise GatewayError(

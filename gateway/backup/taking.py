@@ -7,21 +7,20 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from gateway import __version__, clock, durable
-from gateway.backup import archive, owning, snapshot
+from gateway import __version__, clock, durable, foreign
+from gateway.backup import archive, snapshot
 from gateway.backup.about import About, Figures, about, figures_of
 from gateway.config import Config, last_good, moving
 from gateway.errors import GatewayError
-from gateway.outbox import connection, disk, reading, replacing
+from gateway.outbox import connection, disk, identity, reading, replacing
 
 _SCRATCH = "backup"  # in the store's folder, when the backup goes to standard output
 _SPARE = 1.5  # times the store: its copy, and a half for what is packed of it
 _LOOK_BYTES = 4 << 20
-_SMALL = 1 << 20
 _FRESH = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -33,6 +32,8 @@ class Taken:
     bytes: int
     pictures: int
     left_out: Sequence[Path]  # named in the configuration, and not in the file
+    unfit: Sequence[Path]  # not in the file because no restore would take them
+    unfit_pictures: int
     exposed: bool  # others can read the file: its file system keeps no modes
 
 
@@ -63,7 +64,7 @@ def take(
             f"The backup cannot be written ({_reason(error)}); {file} is as it was."
         ) from error
     size, mode = file.stat().st_size, file.stat().st_mode
-    return Taken(taken.about, size, taken.pictures, taken.left_out, bool(mode & stat.S_IRWXO))
+    return replace(taken, bytes=size, exposed=bool(mode & stat.S_IRWXO))
 
 
 def take_to(config: Config, path: Path | None, out: IO[bytes], *, secrets: bool = False) -> Taken:
@@ -86,6 +87,8 @@ class _Backup:
         self._config, self._path, self._folder, self._secrets = config, path, folder, secrets
         self._store = config.store.path
         self._written = 0
+        self._unfit: list[Path] = []
+        self._unfit_pictures = 0
 
     def write(self, out: IO[bytes], scratch: Path) -> Taken:
         with reading.looking(self._store):
@@ -102,12 +105,13 @@ class _Backup:
                 snapshot.settle(fresh)
                 with closing(connection.open_reader(fresh)) as conn:
                     figures, names = figures_of(conn), _picture_names(conn)
+                    self._config = self._config.going_on_as(identity.spoken(conn))
                 copied = stack.enter_context(fresh.open("rb"))
             return self._pack(out, copied, figures, names)
 
     def _beside_the_store(self) -> AbstractContextManager[None]:
         """Be the owner of the folder when it is the gateway's: root would follow what the gateway lays there."""
-        return owning.as_owner(self._folder) if self._folder == self._store else nullcontext()
+        return foreign.as_owner(self._folder) if self._folder == self._store else nullcontext()
 
     def _pack(self, out: IO[bytes], copied: IO[bytes], figures: Figures, names: Sequence[str]) -> Taken:
         said = about(
@@ -128,30 +132,37 @@ class _Backup:
         finally:
             writer.give_up()
         out.flush()
-        left_out = [file for file in self._named() if file not in packed]
-        return Taken(said, counted.bytes, pictures, left_out, exposed=False)
+        left_out = [file for file in self._named() if file not in packed and file not in self._unfit]
+        return Taken(
+            said, counted.bytes, pictures, left_out, self._unfit, self._unfit_pictures, exposed=False
+        )
 
     def _pack_settings(self, writer: archive.Writer) -> set[Path]:
-        if self._path is not None:
-            for name, file in (
-                (archive.CONFIG, self._path),
-                (archive.LAST_GOOD, last_good.place(self._path)),
-            ):
-                if file.is_file():
-                    writer.add(name, file.read_bytes())
         packed = set()
-        for file in self._credentials():
-            writer.add(archive.CREDENTIALS + file.name, file.read_bytes())
-            packed.add(file)
+        for name, file in self._settings():
+            # The last good one lies in a folder of the gateway's, and may be a link to what only root may read.
+            with foreign.as_owner(file.parent) if name == archive.LAST_GOOD else nullcontext():
+                if not file.is_file():
+                    continue
+                content = file.read_bytes() if writer.takes(name, file.stat().st_size) else None
+            if content is None:
+                self._unfit.append(file)
+            else:
+                writer.add(name, content)
+                packed.add(file)
         return packed
 
-    def _credentials(self) -> Iterator[Path]:
-        """Give the secrets that lie where a restore may put them."""
+    def _settings(self) -> Iterator[tuple[str, Path]]:
+        """Give what belongs to the store, by the names that a restore knows."""
+        if self._path is not None:
+            yield archive.CONFIG, self._path
+            yield archive.LAST_GOOD, last_good.place(self._path)
+        if moving.CERTIFICATES.is_dir():
+            for file in sorted(moving.CERTIFICATES.iterdir()):
+                yield archive.CERTIFICATES + file.name, file
         if self._secrets and moving.CREDENTIALS.is_dir():
             for file in sorted(moving.CREDENTIALS.iterdir()):
-                known = archive.allowed(archive.CREDENTIALS + file.name)
-                if known and file.is_file() and file.stat().st_size <= _SMALL:
-                    yield file
+                yield archive.CREDENTIALS + file.name, file
 
     def _named(self) -> list[Path]:
         """Name the files of the configuration as they lie on the box, not as systemd hands them to the daemon."""
@@ -163,15 +174,17 @@ class _Backup:
         packed = 0
         for name in names:
             try:
-                with owning.as_owner(self._store):  # it may be a link
-                    file = (self._store / replacing.PICTURES / f"{name}.jpg").open("rb")
+                with foreign.as_owner(self._store):  # the folder may be a link
+                    file = foreign.opened(self._store / replacing.PICTURES / f"{name}.jpg")
             except FileNotFoundError:
                 continue
             with file:
                 size = os.fstat(file.fileno()).st_size
-                if archive.allowed(member := f"{archive.PICTURES}{name}.jpg", size):
+                if writer.takes(member := f"{archive.PICTURES}{name}.jpg", size):
                     writer.add_file(member, file, size)
                     packed += 1
+                else:
+                    self._unfit_pictures += 1
         return packed
 
     def _picture_bytes(self) -> int:

@@ -30,7 +30,7 @@ def configuration(path: Path | None) -> Config:
     """Load the configuration; a broken one does not hide how the gateway is, which runs on the last good one."""
     config, mistakes = good_configuration(path)
     if mistakes:
-        click.echo(f"{mistakes}\n", err=True)
+        say(f"{mistakes}\n", err=True)
     return config
 
 
@@ -47,8 +47,13 @@ def good_configuration(path: Path | None) -> tuple[Config, str | None]:
 
 def give_up(sentence: str, status: int = CANNOT_TELL) -> NoReturn:
     """End with a sentence."""
-    click.echo(sentence, err=True)
+    say(sentence, err=True)
     sys.exit(status)
+
+
+def say(text: object, *, err: bool = False) -> None:
+    """Print sentences of ours, in which a stranger's words may stand: a terminal acts on nothing in them."""
+    click.echo("\n".join(plain(line) for line in str(text).split("\n")), err=err)
 
 
 def read(
@@ -74,7 +79,7 @@ def read(
 def do(config: Config, path: str, body: dict[str, object] | None = None) -> None:
     """Have the daemon do something and say what it did."""
     try:
-        click.echo(Client(config.socket).post(path, body)["done"])
+        say(Client(config.socket).post(path, body)["done"])
     except DaemonDown as down:
         give_up(f"{down} Start it first: only the running gateway changes the store.")
     except GatewayError as error:

@@ -10,7 +10,8 @@ import click
 
 from gateway import __version__
 from gateway.commands.asking import CANNOT_TELL, FAULT, as_json, show
-from gateway.config import InvalidConfigError, load, to_json
+from gateway.config import Config, InvalidConfigError, Mistake, load, to_json
+from gateway.config.lasting import fleeting
 from gateway.errors import ConfigError
 
 
@@ -26,6 +27,7 @@ def check(path: Path | None, file: Path | None, *, as_json: bool) -> None:
         sys.exit(CANNOT_TELL)
     try:
         config = load(chosen)
+        _demand_lasting(chosen, config)
     except ConfigError as error:
         if as_json:
             mistakes = (
@@ -44,6 +46,23 @@ def check(path: Path | None, file: Path | None, *, as_json: bool) -> None:
     click.echo(f"{chosen or 'The default configuration'} is fine (hash {config.hash}).")
     if not sinks:
         click.echo("It has no sink: events are received and kept, but nothing is forwarded yet.")
+    elif not config.gateway.id_written:
+        called = config.gateway.id
+        click.echo(
+            f"It names no id of the gateway, which is called after its host ({called}), or goes on as it was called."
+        )
+
+
+def _demand_lasting(file: Path | None, config: Config) -> None:
+    """Refuse a store that the unit would lose; elsewhere than on a box anybody may try what he likes."""
+    from gateway.commands import DEFAULT_PATH  # noqa: PLC0415 - it imports this module
+
+    if file == DEFAULT_PATH and (why := fleeting(config.store.path)):
+        problem = f"the gateway cannot use this place: {why}"
+        suggestion = "take the line out; the usual place is /var/lib/gateway"
+        raise InvalidConfigError(
+            [Mistake(file=str(file), line=None, key="store.path", problem=problem, suggestion=suggestion)]
+        )
 
 
 @click.command()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from gateway.commands.asking import FAULT, give_up
+from gateway.commands.asking import FAULT, give_up, say
 from gateway.config import load
 from gateway.errors import GatewayError
 
@@ -43,7 +43,7 @@ def restore(path: Path | None, file: str, *, backwards: bool, store: Path | None
     except GatewayError as error:
         give_up(str(error), FAULT)
     for sentence in done.sentences():
-        click.echo(sentence)
+        say(sentence)
     try:
         load(wish.path if wish.path.exists() else None)
     except GatewayError:

@@ -15,6 +15,7 @@ from gateway.commands.asking import (
     give_up,
     good_configuration,
     plain,
+    say,
     show,
     table,
     terminal_width,
@@ -68,7 +69,7 @@ def status(path: Path | None, *, as_json: bool) -> None:
 
 def _note(mistakes: str | None) -> None:
     if mistakes:
-        click.echo(f"{mistakes}\n", err=True)
+        say(f"{mistakes}\n", err=True)
 
 
 def _down(store: Path, sentence: str, *, keeps: bool) -> str:
@@ -98,13 +99,13 @@ def _status_when_down(path: Path | None, store: Path, down: DaemonDown, *, as_js
     if as_json:
         show(told)
         sys.exit(CANNOT_TELL)
-    click.echo(sentence)
+    say(sentence)
     _print_faults(cast("list[Row]", told["faults"]))
     if "sinks" in told:
         click.echo("\nWhat it left on disk:")
         table(cast("list[Row]", told["sinks"]), SINK_COLUMNS)
     else:
-        click.echo(f"\n{told['no_store']}")
+        say(f"\n{told['no_store']}")
     sys.exit(CANNOT_TELL)
 
 
@@ -137,7 +138,7 @@ def _print_status(told: Row, faults: list[Row]) -> None:
     since = cast("dict[str, Any]", told["since_start"])
     store = cast("dict[str, Any]", told["store"])
     last = since["last_post_s"]
-    click.echo(
+    say(
         f"\n{told['gateway']} {told['version']}, up {told['uptime_s']} s, listening on {told['listen']}"
         f"{' (socket of systemd)' if told.get('listen_of_systemd') else ''}\n"
         f"received {told['received']} events; since the start {since['posts']} pushes, {since['duplicates']} repeated, "
@@ -148,7 +149,7 @@ def _print_status(told: Row, faults: list[Row]) -> None:
         f"disk {store['disk_free_bytes'] >> 20} MiB free; letters {sum(store['letters'].values())}\n"
     )
     if told.get("callbacks"):
-        click.echo(_callbacks_line(cast("dict[str, Any]", told["callbacks"])))
+        say(_callbacks_line(cast("dict[str, Any]", told["callbacks"])))
     table([_shorter(row, faults) for row in cast("list[Row]", told["sinks"])], SINK_COLUMNS)
     visitors = cast("list[Row]", told["visitors"])
     if visitors:
@@ -175,7 +176,7 @@ def _print_idle_pins(config: Config) -> None:
     try:
         rows = cast("list[Row]", Client(config.socket).get("/read/devices")["done"])
     except GatewayError as error:  # what was shown above is right all the same
-        click.echo(f"\nThe pins were not looked at: {error}")
+        say(f"\nThe pins were not looked at: {error}")
         return
     for line in never_pushed(config, (str(row["device"]) for row in rows)):
         click.echo(f"\n{line}")

@@ -6,7 +6,13 @@ Nothing outside this package knows that pydantic is behind it. Loading reads fil
 import gateway.config.no_plugins  # noqa: F401 - before pydantic is imported
 from gateway.config import last_good
 from gateway.config.loading import answering, load, loads
-from gateway.config.mistakes import InvalidConfigError, Mistake, render_mistakes, to_json
+from gateway.config.mistakes import (
+    InvalidConfigError,
+    Mistake,
+    UnreadableConfigError,
+    render_mistakes,
+    to_json,
+)
 from gateway.config.model import Config
 from gateway.config.secrets import PlainFile, SecretFile
 from gateway.config.sections import (
@@ -40,6 +46,7 @@ __all__ = [
     "SourceSection",
     "SourcesSection",
     "StoreSection",
+    "UnreadableConfigError",
     "answering",
     "last_good",
     "load",

@@ -6,15 +6,21 @@ folder ``credentials`` beside the configuration file, and the one of the unit.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from gateway.foreign import as_owner
+
 CREDENTIALS = Path("/etc/gateway/credentials")
 HANDED_OVER = Path("/run/credentials/gateway.service")
+MOST_BYTES = 1_000_000  # of all together, with their names: above 1 MiB systemd does not start the unit
+MOST_BYTES_OF_ONE = 900_000  # a secret has a few bytes, but a person may have a bundle of authorities here
 _PREFIX = "gateway_"  # the first word of LoadCredential= in the unit
 _BESIDE: ContextVar[Path] = ContextVar("credentials", default=CREDENTIALS)
+# The folder of whoever wrote the names that are read; None: root, or who types the command.
+_SAID_BY: ContextVar[Path | None] = ContextVar("said by", default=None)
 
 
 @contextmanager
@@ -26,6 +32,27 @@ def beside(config: Path | None) -> Iterator[None]:
         yield
     finally:
         _BESIDE.reset(token)
+
+
+@contextmanager
+def said_by_owner_of(folder: Path) -> Iterator[None]:
+    """Read what the gateway's own user wrote: a path in it opens what he may open, a bare name what he is handed over."""
+    token = _SAID_BY.set(folder)
+    try:
+        yield
+    finally:
+        _SAID_BY.reset(token)
+
+
+@contextmanager
+def rights_for(path: Path) -> Iterator[None]:
+    """Have the rights of whoever named this file."""
+    folder = _SAID_BY.get()
+    if folder is None or (path.parent in _folders() and folder not in path.parents):
+        yield
+        return
+    with as_owner(folder):
+        yield
 
 
 def find(name: str) -> Path | None:
@@ -56,6 +83,17 @@ def cure() -> str:
         f"as root, run: install -D -m 600 /dev/stdin {folder}/NAME, type the secret, then Enter and Ctrl-D;"
         " a gateway that runs sees it after: systemctl restart gateway"
     )
+
+
+def too_large(sizes: Mapping[str, int]) -> str | None:
+    """Say why the unit could not be started with these files in the folder, by the name of each; None when it can."""
+    for name, size in sizes.items():
+        if size > MOST_BYTES_OF_ONE:
+            return f"{name} has {size} bytes, and a secret may have {MOST_BYTES_OF_ONE}"
+    together = sum(len(_PREFIX) + len(name.encode()) + size for name, size in sizes.items())
+    if together > MOST_BYTES:
+        return f"the secrets would have {together} bytes together, and systemd hands over {MOST_BYTES}"
+    return None
 
 
 def _given() -> str:

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -74,11 +75,21 @@ class Config(Section):
         given = section.client_id if isinstance(section, MqttSection) else None
         return given or f"{self.gateway.id}-{sink}"
 
+    def going_on_as(self, known: str | None) -> "Config":
+        """Give it under the id that the far ends know, if none is written: a host is renamed sooner than a gateway."""
+        if known is None or self.gateway.id_written or self.gateway.id == known:
+            return self
+        section = GatewaySection.model_construct(
+            self.gateway.model_fields_set, id=known, name=self.gateway.name
+        )
+        return self.model_copy(update={"gateway": section})
+
     @property
     def hash(self) -> str:
         """Give twelve characters that change with every option, and that tell nothing about a secret."""
-        document = self.model_dump(
-            mode="json", exclude={"devices": {"__all__": {"token"}}, "camlytics": {"__all__": {"token"}}}
-        )
+        left_out: dict[str, Any] = {key: {"__all__": {"token"}} for key in ("devices", "camlytics")}
+        if not self.gateway.id_written:  # it is no option then, and the host may be renamed
+            left_out["gateway"] = {"id"}
+        document = self.model_dump(mode="json", exclude=left_out)
         text = json.dumps(document, sort_keys=True, ensure_ascii=True)
         return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

@@ -15,6 +15,7 @@ from gateway.config.syntax import parse
 from gateway.errors import ConfigError
 
 CREDENTIALS = Path("/etc/gateway/credentials")
+CERTIFICATES = Path("/etc/gateway/certificates")  # that came from a card
 _HEADING = re.compile(r"^[ \t]*\[[ \t]*gateway[ \t]*\][ \t]*(?:#.*)?$", re.MULTILINE)
 
 
@@ -22,7 +23,7 @@ _HEADING = re.compile(r"^[ \t]*\[[ \t]*gateway[ \t]*\][ \t]*(?:#.*)?$", re.MULTI
 class Places:
     """Whose configuration it is, and where it has its store."""
 
-    gateway: str
+    gateway: str | None  # as it is written; None: it has the id that its store remembers
     store: Path
     min_free_bytes: int
 
@@ -37,7 +38,7 @@ def places(text: str, file: str | None = None) -> Places:
         raise ConfigError(
             f"The sections gateway and store of {file or 'the configuration'} are wrong."
         ) from error
-    return Places(gateway.id, store.path, store.min_free_bytes)
+    return Places(gateway.id if gateway.id_written else None, store.path, store.min_free_bytes)
 
 
 def with_id(text: str, gateway: str) -> str:

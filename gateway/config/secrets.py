@@ -74,7 +74,8 @@ def _locate(name: Any) -> Path:
 def _read(path: Path, *, secret: bool) -> bytes:
     named = shown_path(path)
     try:
-        content, mode = read_file(path, _LONGEST + 1)
+        with credentials.rights_for(path):
+            content, mode = read_file(path, _LONGEST + 1)
     except OSError as error:
         raise wrong(f"{named} cannot be read: {error.strerror}", suggestion=_cure(error, path)) from None
     except NotAFileError:

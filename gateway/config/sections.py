@@ -53,7 +53,8 @@ def _ballast(value: int) -> int:
     return value
 
 
-def _host_id() -> str:
+def host_id() -> str:
+    """Say what a gateway is called after its host."""
     return slugged(socket.gethostname().split(".", 1)[0]) or "gateway"
 
 
@@ -74,8 +75,13 @@ def _local_networks() -> tuple[Network, ...]:
 
 
 class GatewaySection(Section):
-    id: Slug = Field(default_factory=_host_id)
+    id: Slug = Field(default_factory=host_id)
     name: Text = ""
+
+    @property
+    def id_written(self) -> bool:
+        """A person has chosen the id; else it comes from somewhere else."""
+        return "id" in self.model_fields_set
 
 
 class ListenSection(Section):

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from gateway import foreign
+
 FOLDER = "captures"
 ENDING = ".jsonl"
 
@@ -11,18 +13,16 @@ def files(directory: Path) -> list[dict[str, object]]:
     """List the captures below the store's folder, oldest first."""
     folder = directory / FOLDER
     found = sorted(folder.glob(f"*{ENDING}")) if folder.is_dir() else []
-    rows = [(path.stat().st_mtime, path) for path in found]
+    rows = sorted((path.lstat().st_mtime, path) for path in found)
     return [
-        {"file": str(path), "bytes": path.stat().st_size, **_head(path), "running": False}
-        for _, path in sorted(rows)
+        {"file": str(path), "bytes": path.lstat().st_size, **_head(path), "running": False}
+        for _, path in rows
     ]
 
 
 def _head(path: Path) -> dict[str, object]:
-    with path.open("rb") as file:
-        first = file.readline(4_096)
     try:
-        head = json.loads(first)["capture"]
-    except (ValueError, KeyError, TypeError):
+        head = dict(json.loads(foreign.read(path, 4_096).partition(b"\n")[0])["capture"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {"device": None, "from": None, "until": None}
     return {name: head.get(name) for name in ("device", "from", "until")}

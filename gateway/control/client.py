@@ -11,6 +11,17 @@ if TYPE_CHECKING:
     import httpx2
 
 _TIMEOUT_S = 10.0
+_MOST_BYTES, _PIECE_BYTES = 64 << 20, 64 << 10  # of an answer; the log of all events has no business here
+
+
+def _bounded(answer: "httpx2.Response") -> bytes:
+    """Give what was answered; whoever took the socket over does not fill the memory of a command."""
+    told = bytearray()
+    for piece in answer.iter_bytes(_PIECE_BYTES):
+        told += piece
+        if len(told) > _MOST_BYTES:
+            raise GatewayError("The gateway's answer has no end: it is given up.")
+    return bytes(told)
 
 
 class DaemonDown(GatewayError):
@@ -48,12 +59,15 @@ class Client:
         import httpx2  # noqa: PLC0415 - a command that does not need it starts faster
 
         try:
-            with self._client(self._timeout_s) as client:
-                answer = client.request(method, path, **how)  # type: ignore[arg-type]  # params and json
+            with (
+                self._client(self._timeout_s) as client,
+                client.stream(method, path, **how) as answer,  # type: ignore[arg-type]  # params and json
+            ):
+                told = _bounded(answer)
         except (httpx2.TransportError, OSError) as error:
             raise DaemonDown(self._down(error)) from error
         try:
-            body: dict[str, object] = answer.json()
+            body: dict[str, object] = json.loads(told)
         except ValueError as error:
             raise GatewayError(
                 f"The gateway failed on this request ({answer.status_code}): its log says why."

@@ -15,7 +15,7 @@ from gateway import clock
 from gateway.album import Album
 from gateway.config import Config
 from gateway.control.server import application
-from gateway.daemon import composing, fixed, polling, salvaged
+from gateway.daemon import composing, fixed, naming, polling, salvaged
 from gateway.daemon.adoption import Adoption
 from gateway.daemon.callbacks import CallbackPort
 from gateway.daemon.captures import Captures
@@ -133,6 +133,7 @@ class Gateway:
             tasks.start_soon(supervise, "album", self._album.run, self.faults)
             tasks.start_soon(supervise, "adoption", self._adoption.run, self.faults)
             tasks.start_soon(supervise, "captures", self._captures.run, self.faults)
+            await naming.remember(self.config, self.outbox)
             self._lines.start(tasks, self.config, self._key)
             tasks.start_soon(supervise, "sums", self.outbox.remember, self.faults)
             await self._begin_zones()
@@ -171,6 +172,7 @@ class Gateway:
 
     async def reload(self, config: Config) -> None:
         """Put a new configuration into effect; receiving goes on, the log is not touched."""
+        config = config.going_on_as(self.outbox.gateway_id)
         old, self.config, self._health.config = self.config, config, config
         started = self._running
         self._receiver.reception = replace(composing.reception(config), zone=started.site.tzinfo)
@@ -194,6 +196,7 @@ class Gateway:
         await self._lines.end(changed, config.runtime.stop_grace_s)
         for name in set(old.sinks) - {name for name, sink in config.sinks.items() if sink.enabled}:
             self.outbox.dismiss(name)
+        await naming.remember(config, self.outbox)
         self._lines.start(self._tasks, config, self._key)
         for name, line in self._lines:
             if name in changed:  # a person changed it: an earlier stop or pause no longer stands

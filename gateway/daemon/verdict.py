@@ -11,6 +11,7 @@ from gateway.faults import Faults
 from gateway.outbox import Outbox
 
 _OF_SINKS = ("mqtt_", "https_", "sink_unavailable", "sink_stalled", "config_rejected")
+_MORE = " `gateway status` says more."
 _OF_STORE = ("disk_full", "store_full", "store_failed")
 
 
@@ -74,24 +75,21 @@ class Verdict:
             yield Finding(
                 "delivering", "Events are received and kept, but nothing is forwarded yet.", "no_sink"
             )
-        standing = {
-            fault.subject: fault
+        # The code only: the sentence of a fault may quote a far end, and here anybody may read.
+        codes = {
+            fault.subject: fault.code
             for fault in self.faults
             if fault.subject and fault.code.startswith(_OF_SINKS)
         }
         for name in wanted:
-            line, fault = self.lines.get(name), standing.get(name)
+            line, code = self.lines.get(name), codes.get(name, "sink_unavailable")
             if line is None:
-                sentence = fault.sentence if fault else f"Sink {name} is not driven."
-                yield Finding("delivering", sentence, fault.code if fault else "sink_unavailable", name)
+                yield Finding("delivering", f"Sink {name} is not driven.{_MORE}", code, name)
                 continue
             stuck_s = line.forwarder.stuck_s()
             if stuck_s > self.config.monitoring.stuck_after_s:
-                sentence = f"Nothing has gone to sink {name} for {stuck_s:.0f} s, and events wait."
-                more = f" {fault.sentence}" if fault else ""
-                yield Finding(
-                    "delivering", sentence + more, fault.code if fault else "sink_unavailable", name
-                )
+                sentence = f"Nothing has gone to sink {name} for {stuck_s:.0f} s, and events wait.{_MORE}"
+                yield Finding("delivering", sentence, code, name)
 
 
 def _told(finding: Finding) -> Mapping[str, object]:

@@ -1,6 +1,7 @@
 """Find out what the checks go by, whatever hangs: the configuration, and what the running gateway says of itself."""
 
 import os
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ from gateway.control.client import Client, DaemonDown
 from gateway.doctor.box import Box, hindered, there
 from gateway.doctor.finding import Finding
 from gateway.errors import ConfigError, GatewayError
+from gateway.outbox import identity
+from gateway.outbox.reading import looking
 
 _LOAD_S, _FIND_S, _ASK_S = 3.0, 0.5, 2.5  # together less than the checks have at most
 _RUNNING = "running gateway"  # the check of what only the daemon itself knows
@@ -40,7 +43,8 @@ def prepare(path: Path | None) -> Prepared:
     box = loaded or Box(Config(), path)
     socket = within(_FIND_S, lambda: _socket(box, path)) or box.config.socket
     told, refused = within(_ASK_S, lambda: _ask(socket)) or (None, "")
-    box = replace(box, told=told, refused=refused)
+    known = str(told["gateway"]) if told else within(_FIND_S, lambda: _spoken(box.config))
+    box = replace(box, config=box.config.going_on_as(known), told=told, refused=refused)
     return Prepared(box, hung, clock.now().isoformat(timespec="seconds"), clock.steady() - began)
 
 
@@ -64,6 +68,17 @@ def _load(path: Path | None) -> Box:
 def _socket(box: Box, path: Path | None) -> Path:
     """Find the control socket; a configuration with mistakes may still say where it is."""
     return answering(path) if box.problem and not box.recalled else box.config.socket
+
+
+def _spoken(config: Config) -> str | None:
+    """Find the id that the far ends know in what a stopped gateway left; without a store nobody knows any."""
+    if config.gateway.id_written:
+        return None
+    try:
+        with looking(config.store.path) as conn:
+            return identity.spoken(conn)
+    except (GatewayError, sqlite3.Error, OSError):
+        return None
 
 
 def _ask(socket: Path) -> tuple[Mapping[str, object] | None, str]:

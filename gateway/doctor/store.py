@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
+from gateway import foreign
 from gateway.control import views
 from gateway.doctor.box import Box, Check, hindered, there, untold, well, wrong
 from gateway.doctor.finding import Finding
@@ -85,7 +86,7 @@ def left_behind(directory: Path) -> Finding:
     if not kept:
         return well(LEFT, "There is none: no store was ever damaged here, or what was is taken away.")
     try:
-        said = (directory / NOTE).read_text("utf-8", "replace")
+        said = foreign.note(directory / NOTE)
     except OSError:
         said = ""
     if kept[-1].name not in said:  # the note of an earlier one, or none

@@ -1,5 +1,6 @@
 """Checks what a card would make of the box exactly as every configuration is checked, and says it for the card."""
 
+import bisect
 import contextlib
 import json
 import os
@@ -20,6 +21,7 @@ _DIRECT = re.compile(r"\b(password|secret|bearer|path_secret)_file\b")
 _ADDRESSES = ("endpoint", "event_dest")
 _ADDRESS = re.compile(r"(?:[^/?#]*?://)?(?:([^/?#]*)@)?[^/?#]*(.*)", re.DOTALL)
 _PARTS = re.compile(r"[^/?#&=;\s]{8,}")
+_MOST = 100  # mistakes that are told: who has corrected so many learns the others then
 _SHOWN = 200  # characters of a value that a sentence shows at most
 _LONG = 8  # a secret of so many characters is no word of ours
 
@@ -44,7 +46,8 @@ def check(drawn: Plan, address: str | None = None) -> Config:
         found += unstartable(drawn, config, address)
     if found or config is None:
         found.sort(key=lambda mistake: mistake.line or 0)
-        raise InvalidConfigError([_without(mistake, drawn) for mistake in found])
+        hidden = _Hidden(drawn)
+        raise InvalidConfigError([hidden.without(mistake) for mistake in found[:_MOST]])
     return config
 
 
@@ -55,7 +58,7 @@ def _staged(drawn: Plan) -> Iterator[Path]:
     memory = given if os.access(given, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="gateway-card-", dir=memory) as folder:
         for name, content in drawn.files.items():
-            path = Path(folder, name)
+            path = Path(folder, Path(name).name)
             path.touch(mode=0o600)
             path.write_bytes(content)
         yield Path(folder)
@@ -74,7 +77,8 @@ def _for_card(mistake: Mistake, drawn: Plan, staging: Path) -> Mistake:
             suggestion=mistake.suggestion and _DIRECT.sub(r"\1", mistake.suggestion),
         )
     here = "what is written here" if one.written else "the file"
-    files = re.compile(rf'"(?:{re.escape(str(staging))}|{re.escape(str(drawn.vault.folder))})/[^"]*"')
+    folders = "|".join(re.escape(str(one)) for one in (staging, drawn.vault.folder, drawn.vault.certificates))
+    files = re.compile(rf'"(?:{folders})/[^"]*"')
     problem = files.sub(here, mistake.problem)
     suggestion, allowed = mistake.suggestion, mistake.allowed
     if suggestion and (_SHELL.search(suggestion) or str(staging) in suggestion):
@@ -88,36 +92,48 @@ def _for_card(mistake: Mistake, drawn: Plan, staging: Path) -> Mistake:
     )
 
 
-def _without(mistake: Mistake, drawn: Plan) -> Mistake:
-    """Take a secret out that stands where it does not belong: as the value of another option, or in an address."""
-    addresses = [table.get(name) for _, table in tables(drawn.raw) for name in _ADDRESSES]
-    rests = {rest for address in addresses for rest in _behind(address)}
-    secrets = drawn.secrets | rests
+class _Hidden:
+    """Takes secrets out that stand where they do not belong: as the value of another option, or in an address."""
 
-    def hidden(text: str | None) -> str | None:
-        for secret in sorted(secrets, key=len, reverse=True) if text else ():
-            text = text and text.replace(f'"{secret}"', '"***"')
-            if len(secret) >= _LONG or secret in rests:
-                for spelled in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1]):
-                    text = text and _cut_out(text, spelled)
-        return text
+    def __init__(self, drawn: Plan) -> None:
+        addresses = [table.get(name) for _, table in tables(drawn.raw) for name in _ADDRESSES]
+        rests = {rest for address in addresses for rest in _behind(address)}
+        self._quoted = sorted(drawn.secrets, key=len, reverse=True)
+        whole = rests | {secret for secret in drawn.secrets if len(secret) >= _LONG}
+        spelled = {one for text in whole for one in (text, json.dumps(text)[1:-1], repr(text)[1:-1])}
+        self._whole = sorted(spelled, key=len, reverse=True)
+        self._sorted = sorted(spelled)
 
-    return replace(
-        mistake,
-        key=hidden(mistake.key),
-        problem=hidden(mistake.problem) or "",
-        allowed=hidden(mistake.allowed),
-        suggestion=hidden(mistake.suggestion),
-    )
+    def without(self, mistake: Mistake) -> Mistake:
+        """Give the mistake as it may be told."""
+        return replace(
+            mistake,
+            key=self._taken_out(mistake.key),
+            problem=self._taken_out(mistake.problem) or "",
+            allowed=self._taken_out(mistake.allowed),
+            suggestion=self._taken_out(mistake.suggestion),
+        )
 
+    def _taken_out(self, text: str | None) -> str | None:
+        if not text:
+            return text
+        for secret in self._quoted:
+            if secret in text:
+                text = text.replace(f'"{secret}"', '"***"')
+        for secret in self._whole:
+            if secret in text:
+                text = text.replace(secret, "***")
+        *pieces, last = text.split("...")
+        return "...".join([*map(self._cut_off, pieces), last])
 
-def _cut_out(text: str, secret: str) -> str:
-    """Take a word out, and its beginning where a long value was cut off with dots."""
-    text = text.replace(secret, "***")
-    if "..." in text:
-        for length in range(min(len(secret), _SHOWN) - 1, 0, -1):
-            text = text.replace(f"{secret[:length]}...", "***...")
-    return text
+    def _cut_off(self, piece: str) -> str:
+        """Take out the beginning of a long value in front of the dots that it was cut off with."""
+        for start in range(max(len(piece) - _SHOWN, 0), len(piece)):
+            end = piece[start:]
+            at = bisect.bisect_left(self._sorted, end)
+            if at < len(self._sorted) and self._sorted[at].startswith(end):
+                return f"{piece[:start]}***"
+        return piece
 
 
 def _behind(address: object) -> Iterator[str]:

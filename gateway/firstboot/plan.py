@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.config import InvalidConfigError, Mistake
+from gateway.config import InvalidConfigError, Mistake, credentials
 from gateway.config.advice import dotted
 from gateway.config.files import read_file
 from gateway.config.lines import Place, Span, line_numbers, line_of, spans
@@ -28,6 +28,7 @@ NOTE = b"This key was taken over by the gateway, which keeps it. Copy a file her
 _HEADER = "# Made from gateway.toml on the card; what is changed here is replaced when that file changes.\n"
 _PLAIN = re.compile(r"\s*(?:[a-z_]{2,24}\s*=\s|\[[a-z_.])")
 _LARGEST_FILE = 262_144
+_PORTS = {"mqtt": 1883, "mqtts": 8883, "http": 80, "https": 443}
 
 
 @dataclass
@@ -44,6 +45,8 @@ class Plan:
     mistakes: dict[str, Mistake] = field(default_factory=dict)  # by the option of the configuration
     moved: dict[str, Mistake] = field(default_factory=dict)  # kept secrets for another far end; the same keys
     secrets: set[str] = field(default_factory=set)
+    _kept: list[tuple[Inlet, str]] = field(default_factory=list)  # secrets, by the names of their files
+    _brought: dict[bytes, str] = field(default_factory=dict)  # certificates, each once
     _lines: dict[Place, int] = field(default_factory=dict)
     _spans: Mapping[Place, Span] = field(default_factory=dict)
 
@@ -102,7 +105,11 @@ class Plan:
         return Mistake(file=None, line=line, key=dotted(place), problem=problem, suggestion=suggestion)
 
     def _now(self, name: str, staging: Path) -> Path:
-        return staging / name if name in self.files else self.vault.place(name)
+        return staging / _base(name) if name in self.files else self.vault.place(name)
+
+    def content(self, name: str) -> bytes | None:
+        """Read a file that the box has or would have."""
+        return self.files[name] if name in self.files else self.vault.content(name)
 
     def _replaced(self, names: Mapping[Place, str]) -> str:
         edits = []
@@ -149,7 +156,20 @@ def plan(source: CardFile, vault: Vault) -> Plan:
             _secret(drawn, one, one.value)
         else:
             _file(drawn, one, one.value)
+    for one, name in drawn._kept:  # noqa: SLF001 - now that every certificate is known
+        _stay(drawn, one, name)
+    _weigh(drawn)
     return drawn
+
+
+def _weigh(drawn: Plan) -> None:
+    """Refuse what is more than systemd hands over: with it the gateway would not start at all."""
+    named = drawn.vault.all_named() | set(drawn.names.values())
+    new = {name: len(content) for name, content in drawn.files.items() if "/" not in name}
+    if new and (why := credentials.too_large(drawn.vault.sizes(named) | new)):
+        largest = max(new, key=lambda name: new[name])
+        one = next(one for one in drawn.found if drawn.names.get(one.place) == largest)
+        drawn.say(one, why, "Use fewer sinks with a key of their own, or shorter keys.")
 
 
 def _parsed(text: str) -> Mapping[str, Any]:
@@ -192,7 +212,7 @@ def _secret(drawn: Plan, one: Inlet, value: str) -> None:
     name = known[one.kept] if one.kept < len(known) else drawn.vault.newest(clear)
     if name is not None and drawn.vault.content(name) is not None:
         drawn.names[one.place] = name
-        _stay(drawn, one, _base(name))
+        drawn._kept.append((one, _base(name)))  # noqa: SLF001 - as in `plan`
     elif one.value:
         drawn.say(
             one, "this means the one that the gateway has, and it has none", "Write it here, in quotes."
@@ -208,12 +228,26 @@ def _stay(drawn: Plan, one: Inlet, name: str) -> None:
     before = [*drawn.vault.named(one.table, "endpoint"), None][0]
     now = _table(drawn.raw, one.table).get("endpoint")
     used = name in map(_base, drawn.vault.named(one.table, one.option.name))
-    if now is before is None or (used and _far_end(now) == _far_end(before)):
+    if now is before is None:
         return
     problem = "the gateway keeps this secret for another endpoint, and takes it to no new one"
+    if used and _far_end(now) == _far_end(before):
+        if _authority(drawn, one.table) == _authority_before(drawn, one.table):
+            return
+        problem = "with this ca_file another far end would get the secret that the gateway keeps"
     said = drawn.mistake(one.place, problem, "Write the secret here anew, in quotes.")
     key = dotted((*one.table, one.option.name))
     drawn.moved.setdefault(key, replace(said, key=dotted((*one.table, one.option.word))))
+
+
+def _authority(drawn: Plan, table: Place) -> bytes | None:
+    """Give what the far end has to prove itself by: the content, because its name says nothing."""
+    name = drawn.names.get((*table, "ca_file"))
+    return None if name is None else drawn.content(name)
+
+
+def _authority_before(drawn: Plan, table: Place) -> bytes | None:
+    return next(map(drawn.vault.content, drawn.vault.named(table, "ca_file")), None)
 
 
 def _base(name: str) -> str:
@@ -223,7 +257,7 @@ def _base(name: str) -> str:
 def _far_end(endpoint: object) -> object:
     try:
         parts = urlsplit(str(endpoint))
-        where = (parts.scheme, parts.hostname, parts.port)
+        where = (parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme))
     except ValueError:
         return endpoint
     return where
@@ -250,22 +284,25 @@ def _file(drawn: Plan, one: Inlet, value: str) -> None:
     if content is None and (value.startswith("/") or _on_box(drawn, value)):
         drawn.names[one.place] = value  # of a person who has a shell
         if one.option.text and _base(value).startswith("card-"):
-            _stay(drawn, one, _base(value))
+            drawn._kept.append((one, _base(value)))  # noqa: SLF001 - as in `plan`
         return
-    clear = drawn.vault.clear_name(one.table, one.option.word, one.number)
-    known = drawn.vault.named(one.table, one.option.name)
-    kept = next((name for name in known[one.number or 0 :][:1] if name.endswith(f".{clear}")), None)
-    kept = kept or drawn.vault.newest(clear)
-    if kept is not None and drawn.vault.content(kept) is not None:
-        drawn.names[one.place] = kept
-        if one.option.text:
-            _stay(drawn, one, _base(kept))
-    elif one.option.text:
+    if one.option.text:
+        # Were it taken for the secret from before, a new one written here by mistake would do nothing and stay on the card.
         drawn.say(
             one,
             "this is not the name of a file that the gateway has",
             f'Write it as in: {one.option.word} = "..."',
         )
+        return
+    clear = drawn.vault.clear_name(one.table, one.option.word, one.number)
+    known = drawn.vault.named(one.table, one.option.name)
+    # A certificate may be that of another sink too.
+    end = f".{clear}" if one.option.secret else ""
+    mine = known[one.number or 0 :][:1]
+    kept = next((name for name in mine if _base(name).startswith("card-") and name.endswith(end)), None)
+    kept = kept or drawn.vault.newest(clear)
+    if kept is not None and drawn.vault.content(kept) is not None:
+        drawn.names[one.place] = kept
     else:
         drawn.say(
             one, "there is no file of this name beside gateway.toml", "Copy it there, under just this name."
@@ -289,14 +326,18 @@ def _read(drawn: Plan, one: Inlet, path: Path) -> bytes | None:
 
 
 def _bring(drawn: Plan, one: Inlet, content: bytes) -> None:
-    """Use the file that the box has with this very content, or make a new one."""
+    """Use the file that the box has with this very content, or make a new one; equal certificates are one file."""
     clear = drawn.vault.clear_name(one.table, one.option.word, one.number)
     for name in (*drawn.vault.named(one.table, one.option.name), drawn.vault.newest(clear)):
         if name is not None and drawn.vault.content(name) == content:
             drawn.names[one.place] = name
-            return
-    name = drawn.vault.next_name(clear)
-    drawn.names[one.place], drawn.files[name] = name, content
+            break
+    else:
+        name = None if one.option.secret else drawn._brought.get(content)  # noqa: SLF001 - as in `plan`
+        name = name or drawn.vault.next_name(clear, secret=one.option.secret)
+        drawn.names[one.place], drawn.files[name] = name, content
+    if not one.option.secret:
+        drawn._brought.setdefault(content, drawn.names[one.place])  # noqa: SLF001 - as in `plan`
 
 
 def _table(raw: Mapping[str, Any], place: Place) -> Mapping[str, Any]:

@@ -7,15 +7,18 @@ from pathlib import Path
 from gateway import durable
 
 RECORD = "card.json"
+_TEXTS = ("accepted", "when", "made", "kept", "rejected", "unwritten")
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """No secret is in it, and nothing from which one could be guessed: the digest is of the blanked text."""
+    """No secret is in it, and nothing from which one could be guessed: the sums are of texts without them."""
 
     accepted: str = ""  # the digest of what was taken over last
     when: str = ""  # when that was
     sure: bool = False  # that the clock was right then
+    made: str = ""  # the sum of the configuration that was made of it
+    kept: str = ""  # where that lies which stood in its place and was not made by a card
     rejected: str = ""  # why the file that is on the card now is not used
     unwritten: str = ""  # why the card could not be written
 
@@ -24,7 +27,7 @@ def read_record(folder: Path) -> Record:
     """Give what is known; nothing of a file that is not there or not whole."""
     try:
         known = json.loads((folder / RECORD).read_text("utf-8"))
-        texts = {name: str(known.get(name, "")) for name in ("accepted", "when", "rejected", "unwritten")}
+        texts = {name: str(known.get(name, "")) for name in _TEXTS}
         return Record(**texts, sure=known.get("sure") is True)
     except (OSError, ValueError, AttributeError):
         return Record()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.config import Config, Mistake
+from gateway.config.lasting import fleeting
 from gateway.firstboot.plan import Plan
 
 _USER = "gateway"
@@ -20,7 +21,9 @@ def unstartable(drawn: Plan, config: Config, address: str | None) -> Iterator[Mi
     """Try what can be tried before the daemon is there; what cannot be known here is no mistake."""
     places = (("store", "path", config.store.path), ("runtime", "socket", config.runtime.socket))
     for section, option, place in places:
-        if place is not None and drawn.names_option(section, option) and (why := _unfit(place)):
+        if place is None or not drawn.names_option(section, option):
+            continue
+        if why := _unfit(place) or (fleeting(place) if section == "store" else None):
             yield drawn.mistake((section, option), f"the gateway cannot use this place: {why}", _OUT)
     host = config.listen.host
     # Without any address the network is not up yet, and nobody can know which one it will be.

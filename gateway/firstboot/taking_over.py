@@ -6,6 +6,8 @@ files. A secret is blanked on the card only when the configuration that names it
 
 import contextlib
 import errno
+import hashlib
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,7 +54,7 @@ def provision(folders: tuple[Path, ...], config: Path, address: Callable[[], str
         drawn = plan(card.read(folder, names), Vault.open(config))
         if _unchanged(drawn, record, config):
             return _again(drawn, record, config, address)
-        if drawn.digest == record.accepted:
+        if drawn.digest == record.accepted and not drawn.files:
             drawn.moved.clear()  # the very card that brought them; it is the configuration that is gone
         checked = check(drawn, address())
     except InvalidConfigError as error:
@@ -88,7 +90,7 @@ def _accept(
     drawn: Plan, checked: Config, record: Record, config: Path, address: Callable[[], str | None]
 ) -> Outcome:
     try:
-        _store(drawn, record, config)
+        kept = _store(drawn, record, config)
     except OSError as error:
         mistake = Mistake(file=None, line=None, key=None, problem=f"{_DISK} ({error.strerror})")
         return _rejected(drawn.source.path.parent, drawn.source.path.name, [mistake], record, config)
@@ -96,25 +98,48 @@ def _accept(
         accepted=drawn.digest,
         when=clock.now().isoformat(timespec="seconds"),
         sure=clock.standing() == clock.Standing.SYNCED,
+        made=_sum(drawn.box_text().encode()),
+        kept=kept,
     )
     trouble = _finish(drawn, checked, done, config, address)
     with contextlib.suppress(OSError):  # the next takeover tries again
         # The files of the configuration before stay once more: a start that recalls it must find them.
         drawn.vault.forget_but(drawn.vault.all_named() | set(drawn.names.values()))
     said = f"{drawn.source.path} was taken over into {config}."
-    return Outcome("accepted", (said, *trouble))
+    beside = (f"What stood there was not made by a card, and lies in {kept} now.",) if kept else ()
+    return Outcome("accepted", (said, *beside, *trouble))
 
 
-def _store(drawn: Plan, record: Record, config: Path) -> None:
-    """Put it onto the box."""
+def _store(drawn: Plan, record: Record, config: Path) -> str:
+    """Put it onto the box; give where that lies now which a person wrote there, if one did."""
     config.parent.mkdir(parents=True, exist_ok=True)
     drawn.vault.put(drawn.files)
     text = drawn.box_text().encode()
     old = config.read_bytes() if config.is_file() else None
-    if old is not None and not record.accepted and old != text:
-        settings.put(config.with_name(BEFORE), old)  # a person wrote it, with comments that are worth keeping
-    if old != text:
-        settings.put(config, text)
+    if old == text:
+        return record.kept  # as after a power cut
+    kept = ""
+    if old is not None and _sum(old) != record.made:
+        kept = str(_lay_aside(config, old))  # corrections and comments that are worth keeping
+        _note(config, replace(record, kept=kept))
+    settings.put(config, text)
+    return kept
+
+
+def _lay_aside(config: Path, content: bytes) -> Path:
+    """Keep a configuration beside the new one, and over no other one that was kept."""
+    for number in itertools.count(1):
+        place = config.with_name(BEFORE if number == 1 else f"{BEFORE}-{number}")
+        if not place.exists():
+            settings.put(place, content)
+            break
+        if place.is_file() and place.read_bytes() == content:
+            break
+    return place
+
+
+def _sum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _again(drawn: Plan, record: Record, config: Path, address: Callable[[], str | None]) -> Outcome:

@@ -75,6 +75,12 @@ def accepted(config: Config, record: Record, address: str | None) -> str:
         "Passwords and keys were moved into the box; gateway.toml does not hold them any more. Leave the words",
         '"(kept in the gateway)" where they are, or write a new password in their place.',
     ]
+    if record.kept:
+        lines += [
+            "",
+            "The settings that the box had before were written or changed on the box, and not by a card. They are",
+            f"not used any more, and kept there as {record.kept}.",
+        ]
     return "\n".join(lines) + "\n"
 
 

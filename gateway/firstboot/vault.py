@@ -1,9 +1,14 @@
 """The files of root that came from a card: `credentials/card-2.sinks.broker.password`.
 
+A certificate is no secret and may be large: it lies in `certificates`, and the configuration has its whole path.
+
 Each takeover that brings something new has a number of its own, so that the configuration changes from the old files to
 the new ones in the one step in which it is replaced itself.
 """
 
+import contextlib
+import hashlib
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -14,10 +19,11 @@ from typing import Any
 from gateway import durable
 from gateway.config.lines import Place
 
-FOLDER = "credentials"
+FOLDER, CERTIFICATES = "credentials", "certificates"
 _OURS = re.compile(r"card-(\d{1,9})\.(.+)")
 _ODD = re.compile(r"[^A-Za-z0-9_-]")
 _LARGEST = 1_048_576
+_LONGEST = 48  # of a name, less what it was made from; so that a backup has room for it
 
 
 @dataclass
@@ -39,10 +45,22 @@ class Vault:
     def folder(self) -> Path:
         return self.home / FOLDER
 
+    @property
+    def certificates(self) -> Path:
+        return self.home / CERTIFICATES
+
     def clear_name(self, table: Place, word: str, number: int | None) -> str:
         """Name a file so that a person sees what is in it: the option, and which of several it is."""
-        parts = [_ODD.sub("_", str(part))[:48] for part in (*table, word)]
-        return ".".join(parts if number is None else [*parts, str(number + 1)])
+        place = [str(part) for part in table]
+        end = "" if number is None else f".{number + 1}"
+        plain = [_ODD.sub("_", part) for part in (*place, word)]
+        name = ".".join(plain) + end
+        if len(name) <= _LONGEST and plain == [*place, word]:
+            return name
+        # Two places whose names only begin alike, or differ in an odd letter, are two.
+        mark = hashlib.blake2b(json.dumps(place).encode(), digest_size=4).hexdigest()
+        end = f"-{mark}.{plain[-1]}{end}"
+        return ".".join(plain[:-1])[: _LONGEST - len(end)] + end
 
     def named(self, table: Place, option: str) -> list[str]:
         """Give the files that the present configuration names there."""
@@ -72,32 +90,52 @@ class Vault:
         except (OSError, ValueError):
             return None
 
-    def next_name(self, clear: str) -> str:
+    def next_name(self, clear: str, *, secret: bool) -> str:
         """Name a file that this takeover brings."""
         number = max((number for number, _, _ in self._ours()), default=0) + 1
-        return f"card-{number}.{clear}"
+        name = f"card-{number}.{clear}"
+        return name if secret else str(self.certificates / name)
+
+    def sizes(self, names: set[str]) -> dict[str, int]:
+        """Give the size of each secret that stays: with one of these names, or laid there by a person."""
+        gone = {name for _, name, _ in self._ours()} - names
+        found = {}
+        if self.folder.is_dir():
+            for path in self.folder.iterdir():
+                with contextlib.suppress(FileNotFoundError):  # a link to nothing
+                    if path.name not in gone and path.is_file():
+                        found[path.name] = path.stat().st_size
+        return found
 
     def put(self, files: Mapping[str, bytes]) -> None:
         """Write new files; the configuration does not name them yet."""
-        if not self.folder.is_dir():
-            self.folder.mkdir(mode=0o700, parents=True)
-            durable.sync(self.home)
         for name, content in files.items():
-            durable.put(self.folder / name, content, mode=0o600)
+            path = self.place(name)
+            secret = path.parent == self.folder
+            if not path.parent.is_dir():
+                path.parent.mkdir(mode=0o700, parents=True)
+                durable.sync(self.home)
+            if not secret:
+                path.parent.chmod(0o755)  # whatever the umask is: the gateway's user reads it there
+            durable.put(path, content, mode=0o600 if secret else 0o644)
 
     def forget_but(self, names: set[str]) -> None:
         """Remove what came from cards and has neither of these names, and what a power cut left half."""
         gone = [name for _, name, _ in self._ours() if name not in names]
         for name in gone:
             (self.folder / name).unlink(missing_ok=True)
-        for half in self.folder.glob(".card-*.new"):
-            half.unlink(missing_ok=True)
+        for folder in (self.folder, self.certificates):
+            for half in folder.glob(".card-*.new"):
+                half.unlink(missing_ok=True)
 
     def _ours(self) -> list[tuple[int, str, str]]:
-        if not self.folder.is_dir():
-            return []
-        found = ((_OURS.fullmatch(path.name), path.name) for path in self.folder.iterdir())
-        return [(int(match[1]), name, match[2]) for match, name in found if match]
+        found = []
+        for folder in (self.folder, self.certificates):
+            for path in folder.iterdir() if folder.is_dir() else ():
+                if match := _OURS.fullmatch(path.name):
+                    name = path.name if folder == self.folder else str(path)
+                    found.append((int(match[1]), name, match[2]))
+        return found
 
 
 def _texts(value: Any) -> Iterator[str]:

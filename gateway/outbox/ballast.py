@@ -39,7 +39,7 @@ def needed(size: int, min_free_bytes: int) -> int:
 def held(directory: Path) -> int:
     """Give how many bytes of the disk the ballast really takes up."""
     try:
-        found = (directory / NAME).stat()
+        found = (directory / NAME).lstat()  # a link takes up nothing, and is not emptied
     except OSError:
         return 0
     return min(found.st_size, found.st_blocks * _BLOCK)
@@ -78,7 +78,7 @@ def make(directory: Path, size: int) -> None:
     path = directory / NAME
     known = path.exists()  # one that was given back stays so
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
     except OSError as error:
         raise NoBallast(str(error)) from error
     try:

@@ -3,11 +3,13 @@
 ``synchronous`` belongs to a connection, not to the file: it is set and read back on each one.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gateway import foreign
 from gateway.errors import StoreUnavailable
 
 FILE_NAME = "gateway.db"
@@ -72,7 +74,12 @@ def empty_wal(conn: sqlite3.Connection) -> None:
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
-    """Open a connection that cannot write, for forwarders, pages and commands."""
+    """Open a connection that cannot write, for forwarders, pages and commands.
+
+    Raises `sqlite3.Error`: root follows no link to a file of somebody else's, and waits for no pipe.
+    """
+    if os.geteuid() == 0 and path.exists() and not foreign.is_plain(path):
+        raise sqlite3.OperationalError(f"{path.name} is a link, or no plain file")
     uri = f"{path.absolute().as_uri()}?mode=ro"  # quoted: a path may hold what means something in an address
     conn = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     conn.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")

@@ -5,12 +5,13 @@ read (`salvage.py`). The mark makes sure of that, because a quick look may not f
 """
 
 import contextlib
+import errno
 import os
 import re
 import sqlite3
 from pathlib import Path
 
-from gateway import durable
+from gateway import durable, foreign
 from gateway.errors import DISK_ADVICE, StoreUnavailable
 
 MARK = "gateway.damaged"
@@ -78,9 +79,13 @@ def mark(directory: Path, reason: str) -> None:
 def marked(directory: Path) -> str | None:
     """Say why the last run wanted a salvage; None when it did not."""
     try:
-        return (directory / MARK).read_text("utf-8", "replace") or "damaged"
+        return foreign.note(directory / MARK) or "damaged"
     except FileNotFoundError:
         return None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return "damaged"  # it is there, whatever it is
 
 
 def unmark(directory: Path) -> None:

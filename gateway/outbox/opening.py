@@ -9,7 +9,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway import durable
+from gateway import durable, foreign
 from gateway.errors import StoreUnavailable
 from gateway.outbox import ballast, connection, damage, replacing, rescue, salvage, schema, statements
 from gateway.outbox.salvage import Salvaged
@@ -128,7 +128,7 @@ def holder(directory: Path) -> int | None:
     """Say which process has the store; None when nobody has. Takes no lock, so it disturbs no start."""
     path = directory / LOCK
     try:
-        number, inode = int(path.read_text()), path.stat().st_ino
+        number, inode = int(foreign.note(path)), path.lstat().st_ino
         locks = Path("/proc/locks").read_text().splitlines()
     except (OSError, ValueError):
         return None

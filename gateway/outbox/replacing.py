@@ -10,7 +10,7 @@ import shutil
 import stat
 from pathlib import Path
 
-from gateway import durable
+from gateway import durable, foreign
 from gateway.errors import StoreUnavailable
 from gateway.outbox import connection, damage
 
@@ -55,7 +55,7 @@ def _clear_up(directory: Path, ready: Path) -> None:
     """Move everything of the old store aside, once: what lies there afterwards is the new one."""
     if (ready / _CLEARED).exists():
         return
-    name = (ready / _WHERE).read_text()
+    name = foreign.note(ready / _WHERE)
     aside = directory / name
     if not _NAME.fullmatch(name) or _is_no_folder(aside):
         raise StoreUnavailable(

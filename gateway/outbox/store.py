@@ -16,7 +16,7 @@ from anyio import to_thread
 from gateway import clock
 from gateway.errors import StoreUnavailable
 from gateway.event import Event
-from gateway.outbox import connection, damage, epochs, letters, opening, reading, salvage
+from gateway.outbox import connection, damage, epochs, identity, letters, opening, reading, salvage
 from gateway.outbox.admission import Admission
 from gateway.outbox.appending import Appended, Appender
 from gateway.outbox.desk import Desk
@@ -46,6 +46,7 @@ class Outbox:
         self.settings = settings
         self.salvaged = opened.salvaged
         self.restored = epochs.restored(opened.conn)
+        self.gateway_id = identity.spoken(opened.conn)  # None: it has not spoken to a far end yet
         self.unchecked = opened.unchecked  # too large to be checked before the start, after an unclean stop
         self.path = settings.directory / connection.FILE_NAME
         self._opened = opened
@@ -234,6 +235,11 @@ class Outbox:
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a piece of work in the next transaction."""
         return await self._writer.submit(work)
+
+    async def speak_as(self, gateway: str) -> None:
+        """Remember the id by which the far ends know this gateway. Raises `StoreUnavailable`."""
+        await self.write(lambda conn: identity.remember(conn, gateway))
+        self.gateway_id = gateway
 
     # Health
 

@@ -8,6 +8,7 @@ from deb.commandline import Command, Option
 _FILES = (
     ("/etc/gateway/config.toml", "The configuration; see gateway\\-config(5)."),
     ("/etc/gateway/credentials/", "One file for each secret, for root alone."),
+    ("/etc/gateway/certificates/", "The certificates that came from a card."),
     ("/var/lib/gateway/", "The store, the pictures and the copies of the last good configuration."),
     ("/run/gateway/", "The socket by which the commands ask the running gateway."),
     ("/usr/share/doc/site-gateway/", "The documentation for people."),

@@ -2,6 +2,7 @@
 
 import shlex
 import shutil
+from pathlib import Path
 
 import pytest
 from booted_box import Box
@@ -11,6 +12,7 @@ from walked_page import steps, unseen
 
 # What these say on a box without a network or a set clock is right to be no praise.
 _MAY_FIND_FAULTS = ("sudo gateway status", "sudo gateway doctor")
+_RETAINED = "mosquitto_sub -u reader -P read-me-please -t 'gateway/+/+/state' --retained-only -W 5 2>/dev/null || true"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400), pytest.mark.parametrize("release", RELEASES)]
 
@@ -28,10 +30,16 @@ class Walk:
             "ip address add 192.168.1.10/24 dev lo; ip route add default dev lo src 192.168.1.10; : >/etc/resolv.conf"
         )
 
-    def go(self, page: str, heading: str | None = None) -> None:
-        """Do what a page says; a command that waits for a device goes on beside the next ones."""
-        for step in steps(page, heading):
+    def go(self, page: str, heading: str | None = None, *, bring: Path | None = None) -> None:
+        """Do what a page says; a command that waits for a device goes on beside the next ones.
+
+        ``bring`` is the file that a person puts into the home folder, before the last block.
+        """
+        found = steps(page, heading)
+        for step in found:
             printed = ""
+            if bring is not None and step is found[-1]:
+                shutil.copy(bring, self.box.root / "home/pi")
             for command in step.commands:
                 told = self.box.tell(_as_pi(command))
                 if command.startswith("sudo gateway pair"):
@@ -52,6 +60,10 @@ class Walk:
         return done.out + done.err
 
 
+def _version(package: Path) -> str:
+    return package.name.split("_")[1]
+
+
 def _as_pi(command: str) -> str:
     """Give the command as one of a shell that stays: in the folder where the one before it ended."""
     shell = f'cd "$(cat .here 2>/dev/null || pwd)"\n{command}\nended=$?; pwd >~/.here; exit $ended'
@@ -64,15 +76,23 @@ def test_a_box_is_installed_by_the_package(release, tmp_path):
     try:
         with Box(root) as box:
             walk = Walk(box)
-            shutil.copy(packages().current, root / "home/pi")
+            previous, current, _ = packages()
+            shutil.copy(current, root / "home/pi")
             walk.go("install.md", "By the package")
             walk.go("install.md", "A broker on the box")
             walk.go("install.md", "Tell it where to send")
             walk.go("install.md", "See that it works")
+            assert "" == box.says(_RETAINED)  # nothing is left of the counter that was played
             walk.go("first-site.md")
-            walk.go("install.md", "Keep it up to date")
+            for package in (previous, current):  # back, and up to date again
+                walk.go("install.md", "Keep it up to date", bring=package)
+                assert _version(package) in box.says("gateway --version")
+                box.until(
+                    lambda: "active" == box.says("systemctl show -P ActiveState gateway"), 120, package.name
+                )
             walk.go("install.md", "Remove it")
             assert not (root / "var/lib/gateway").exists()
+            assert [] == [*(root / "etc/mosquitto").rglob("site-gateway*")]
             assert "" == box.says("systemctl --failed --no-legend --plain")
     finally:
         shutil.rmtree(root)

@@ -116,6 +116,7 @@ def credentials_at(monkeypatch, folder: Path) -> Path:
     """Have the secrets of a box in its own folder."""
     folder.mkdir(mode=0o700, exist_ok=True)
     monkeypatch.setattr(moving, "CREDENTIALS", folder)
+    monkeypatch.setattr(moving, "CERTIFICATES", folder.with_name(f"{folder.name}-certificates"))
     return folder
 
 

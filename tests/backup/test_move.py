@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from backed_up import Box, credentials_at, event, parts_of
+from backed_up import GATEWAY, Box, credentials_at, event, parts_of
 from first_version import as_first_version
 from keeping import FILE_NAME, NOON, audited, fill, opened
 
@@ -159,6 +159,18 @@ async def test_a_gateway_without_an_id_of_its_own_keeps_the_one_of_its_host(old,
     new.do("restore", tmp_path / "b")
     assert 'id = "old-host"' in new.config.read_text()
     assert '"Hall"' in new.config.read_text()
+
+
+async def test_a_configuration_without_an_id_takes_the_one_of_the_backup(old, tmp_path, monkeypatch):
+    """A box that has a configuration, no id in it and no events goes on as the old box was called; and so in its backups."""
+    await old.receive(0, 4)
+    old.do("backup", tmp_path / "b")
+    monkeypatch.setattr("socket.gethostname", lambda: "new-host")
+    new = Box(tmp_path / "new", gateway=None)
+    new.config.write_text(f'[store]\npath = "{new.store}"\nmin_free_bytes = 0\n')
+    assert f"gateway {GATEWAY} " in new.do("restore", tmp_path / "b")
+    assert [(GATEWAY,)] == new.query("SELECT value FROM meta WHERE key = 'gateway_id'")
+    assert f"Gateway {GATEWAY}:" in new.do("backup", tmp_path / "c")
 
 
 async def test_a_configuration_that_is_there_stays(old, tmp_path):

@@ -37,7 +37,7 @@ def test_files_beside_the_settings_are_taken_over(box, files):
     sink = box.accepted().sinks["broker"]
     found = {"ca.pem": sink.ca_file, "box.pem": sink.cert_file, "box.key": sink.key_file}
     assert files == {name: file.path.read_bytes() for name, file in found.items()}
-    assert {0o600} == {mode(file.path) for file in found.values()}
+    assert [0o644, 0o644, 0o600] == [mode(found[name].path) for name in files]
     assert NOTE == (box.card / "box.key").read_bytes()
     assert files["ca.pem"] == (box.card / "ca.pem").read_bytes()
     assert TEXT == box.on_card()

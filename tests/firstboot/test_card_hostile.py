@@ -5,6 +5,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+import trustme
 from card_box import SECRETS, TOML
 
 from gateway.firstboot import provision
@@ -27,7 +28,7 @@ def card(endpoint: str, secret: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["mqtt://evil.example:1883", "mqtts://broker.example:1883", "mqtt://broker.example"]
+    "endpoint", ["mqtt://evil.example:1883", "mqtts://broker.example:1883", "mqtt://broker.example:1884"]
 )
 def test_a_kept_secret_goes_to_no_other_end(box, endpoint):
     """With another scheme, host or port the secret is asked for anew, and the box keeps what it had."""
@@ -45,13 +46,40 @@ def test_a_kept_secret_goes_to_no_other_end(box, endpoint):
     assert "for-that-end" == box.accepted().sinks["broker"].password_file.reveal()
 
 
-@pytest.mark.parametrize("word", ["anything", "card-1.sinks.broker.password"])
-def test_a_stored_secret_is_not_fetched_by_a_name(box, word):
-    """The name of its file, or any name, in `password_file` does not bring it to another end either."""
+def test_a_stored_secret_is_not_fetched_by_a_name(box):
+    """The name of its file in `password_file` does not bring it to another end either."""
     box.write(card(HERE, 'password = "broker-4711"'))
     box.accepted()
-    box.write(card("mqtt://evil.example", f'password_file = "{word}"'))
+    box.write(card("mqtt://evil.example", 'password_file = "card-1.sinks.broker.password"'))
     assert "for another endpoint" in box.rejected()
+
+
+@pytest.mark.parametrize("word", ["second-4712", "credentials/second-4712"])
+@pytest.mark.parametrize("endpoint", [HERE, "mqtt://evil.example"])
+def test_a_name_of_no_file_does_not_mean_the_kept_secret(box, word, endpoint):
+    """A new password in `password_file` is asked for under its own word; the old one is not used, the new one not shown."""
+    box.write(card(HERE, 'password = "broker-4711"'))
+    box.accepted()
+    box.write(card(endpoint, f'password_file = "{word}"'))
+    said = box.rejected()
+    assert "Line 7, sinks.broker.password" in said
+    assert "not the name of a file that the gateway has" in said and 'password = "..."' in said
+    assert "4712" not in said
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("mqtt://192.168.1.5", "mqtt://192.168.1.5:1883"),
+        ("mqtts://Broker.example:8883", "mqtts://broker.example"),
+    ],
+)
+def test_the_usual_port_is_the_same_end(box, before, after):
+    """An endpoint with the port that its scheme has anyway is the one without it, and the other way round."""
+    box.write(card(before, 'password = "broker-4711"'))
+    box.accepted()
+    box.write(card(after, f'password = "{KEPT}"'))
+    assert "broker-4711" == box.accepted().sinks["broker"].password_file.reveal()
 
 
 def test_a_secret_is_not_fetched_in_two_steps(box):
@@ -62,6 +90,36 @@ def test_a_secret_is_not_fetched_in_two_steps(box):
     box.accepted()
     box.write(card("mqtt://evil.example", f'password = "{KEPT}"'))
     assert "rejected" == box.start().kind
+
+
+@pytest.mark.parametrize("before", ["", 'ca_file = "ca.pem"\n'])
+@pytest.mark.parametrize("text", ['ca_file = "ca.pem"\n', ""])
+@pytest.mark.parametrize("config", [True, False])
+def test_a_kept_secret_is_shown_to_no_other_authority(box, before, text, config):
+    """With a new certificate of an authority, another one or none the secret is asked for anew; with the same it is kept."""
+    secure = "mqtts://broker.example"
+    box.write(trustme.CA().cert_pem.bytes(), "ca.pem")
+    box.write(card(secure, f'{before}password = "broker-4711"'))
+    box.accepted()
+    if not before == text == "":
+        box.write(trustme.CA().cert_pem.bytes(), "ca.pem")
+        box.write(card(secure, f'password = "{KEPT}"\n{text}'))
+        if not config and before == text:
+            box.config.unlink()
+        assert "sinks.broker.password\r\n" in box.rejected()
+        box.write(card(secure, f'{text}password = "broker-4712"'))
+        assert "broker-4712" == box.accepted().sinks["broker"].password_file.reveal()
+    box.write(card(secure, f'{text}password = "{KEPT}"\nkeepalive_s = 60'))
+    assert 60 == box.accepted().sinks["broker"].keepalive_s
+
+
+def test_an_unchanged_card_with_another_authority_is_refused(box):
+    """Who replaces ca.pem alone, beside the very gateway.toml that was taken over, gets no secret either."""
+    box.write(trustme.CA().cert_pem.bytes(), "ca.pem")
+    box.write(card("mqtts://broker.example", 'ca_file = "ca.pem"\npassword = "broker-4711"'))
+    box.accepted()
+    box.write(trustme.CA().cert_pem.bytes(), "ca.pem")
+    assert "with this ca_file another far end would get the secret" in box.rejected()
 
 
 def test_a_kept_secret_stays_with_its_end(box):

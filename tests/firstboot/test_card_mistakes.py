@@ -173,6 +173,7 @@ def test_what_a_gateway_cannot_start_with_is_refused(box, text, key, said):
 def test_only_root_may_write_there(box, monkeypatch):
     """On a box whose gateway is a user of its own, a place that only root can make is refused; its own is not."""
     monkeypatch.setattr(startable, "_has_own_user", lambda: True)
+    monkeypatch.setattr(startable, "fleeting", lambda _place: None)  # tests are in such a folder
     box.write('[store]\npath = "/nowhere/store"\n')
     assert "only root may write to /" in box.rejected()
     box.write(f'[store]\npath = "{box.card.parent}/store"\n')

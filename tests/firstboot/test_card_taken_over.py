@@ -176,6 +176,38 @@ def test_a_configuration_of_a_person_is_kept_beside(box):
     assert '# by hand\n[site]\nname = "before"\n' == kept.read_text()
 
 
+def test_what_was_changed_on_the_box_is_kept_when_the_card_replaces_it(box):
+    """A section written by hand goes with the next card, but lies beside it, and the person with the card is told."""
+    box.config.write_text("# the first\n")
+    box.write(TOML)
+    box.accepted()
+    first, second = (box.etc / f"config.toml.before-card{more}" for more in ("", "-2"))
+    assert f"kept there as {first}.\r\n" in box.on_card("gateway-accepted.txt")
+    mine = box.config.read_text() + '[devices.north-door]\nid = "counter-000001"\n'
+    box.config.write_text(mine)
+    box.write(box.on_card().replace("Old town", "New town"))
+    box.accepted()
+    assert ("# the first\n", mine) == (first.read_text(), second.read_text())
+    said = box.on_card("gateway-accepted.txt")
+    assert f"kept there as {second}.\r\n" in said
+    assert "unchanged" == box.start().kind
+    assert said == box.on_card("gateway-accepted.txt")
+    box.write(box.on_card().replace("New town", "Harbour"))
+    box.accepted()
+    assert "kept there" not in box.on_card("gateway-accepted.txt")
+    assert 2 == len(list(box.etc.glob("config.toml.before-card*")))
+
+
+def test_without_the_record_nothing_is_kept_twice(box):
+    """The same text is laid aside once, also where a start ended before the new settings were there."""
+    box.config.write_text("# the first\n")
+    (box.etc / "config.toml.before-card").write_text("# the first\n")
+    box.write(TOML)
+    box.accepted()
+    assert 1 == len(list(box.etc.glob("config.toml.before-card*")))
+    assert "kept there" in box.on_card("gateway-accepted.txt")
+
+
 def test_the_person_learns_what_to_type_into_the_devices(box):
     """gateway-accepted.txt names the box, its address and the time, with the ends of line of Notepad."""
     box.write(TOML.replace("[site]", "[listen]\nport = 8090\n[site]"))

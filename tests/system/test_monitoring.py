@@ -1,6 +1,7 @@
 """The monitoring port of the running daemon: true figures, honest answers, and nothing for those who mean no good."""
 
 import asyncio
+import contextlib
 import http.client
 import json
 import signal
@@ -265,6 +266,22 @@ def test_slow_and_many_clients_hold_up_nobody(site, port):
     finally:
         for wire in held:
             wire.close()
+
+
+def test_one_address_does_not_shut_the_port_for_others(site, port):
+    """However often one address comes with half a head, another one is answered while it does so."""
+    with contextlib.ExitStack() as held:
+
+        def crowd():
+            for _ in range(24):
+                wire = socket.create_connection(("127.0.0.1", port), 20, source_address=("127.0.0.2", 0))
+                held.enter_context(wire)
+                with contextlib.suppress(OSError):  # it was closed on us already
+                    wire.sendall(b"GET /metrics HT")
+
+        for _ in range(5):
+            crowd()
+            assert 200 == told(port, "/readyz")[0]
 
 
 def _answers(port):
