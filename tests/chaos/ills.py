@@ -124,7 +124,7 @@ def ills() -> dict[str, Ill]:
     quick = f'[devices.door]\nid = "counter-{SERIAL}"\nname = "North door"\nsilent_after_s = 10\n'
     return {
         "the broker is off": Ill(
-            ("home", "mqtt://127.0.0.1", "broker runs"), before=broker_is_off, after=say
+            ("home", "mqtt://127.0.0.1", "no broker listens"), before=broker_is_off, after=say
         ),
         "the broker wants a password": Ill(("home", "password"), before=broker_wants_a_password, after=say),
         "the upstream shows a certificate of nobody known": Ill(
@@ -134,7 +134,7 @@ def ills() -> dict[str, Ill]:
             ("cloud", "events.nowhere.invalid", "name"), before=upstream_has_no_address, after=say
         ),
         "the upstream refuses the token": Ill(
-            ("cloud", "401", "token"), before=upstream_refuses_the_login, after=say
+            ("cloud", "401", "operator"), before=upstream_refuses_the_login, after=say
         ),
         "the disk is full": Ill(("disk", "Free space"), before=small_disk, after=disk_fills),
         "a camera has lost its power": Ill(

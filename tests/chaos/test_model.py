@@ -25,5 +25,5 @@ def test_model(experiment, scale):
         experiment.hit(fault, times)
     experiment.found()  # any difference has ended the test
     experiment.remarks.append(f"{tally.lives} lives")
-    experiment.demand(obligations=scale.pick(400, 10_000), faults=scale.pick(30, 2_500))
+    experiment.demand(obligations=scale.pick(400, 8_000), faults=scale.pick(30, 1_500))
     assert {"crash", "crash at a commit", "failed commit", "clock jump"} == set(experiment.faults)
