@@ -17,7 +17,7 @@ UPDATED = "*update*) touch {lists};;\n*download*) [ -e {lists} ] || exit 100; to
 def make(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     shutil.copy(ROOT / "Makefile", folder)
     return subprocess.run(
-        ["make", *words],
+        ["make", "--no-print-directory", *words],
         cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
