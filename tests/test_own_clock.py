@@ -107,9 +107,9 @@ async def test_the_clocks_of_devices_are_judged_by_a_trusted_clock_only(box, tmp
     [
         ("camlytics-hall-1", 9 * 3600 + 4, "`zone` of [camlytics.hall]"),
         ("camlytics-hall-east-1", 5.75 * 3600, "`zone` of [camlytics.hall-east]"),
-        ("camlytics-hall-1", 450, "Set the device's clock"),
+        ("camlytics-hall-1", 450, "set the device's clock"),
         ("counter-a", 3600 + 20, "compare the one that is set on the device with `site.zone`"),
-        ("counter-a", 2000, "Set the device's clock"),
+        ("counter-a", 2000, "set the device's clock"),
     ],
 )
 async def test_an_offset_of_a_time_zone_names_the_setting(box, tmp_path, device, behind_s, advice):

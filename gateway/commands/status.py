@@ -1,5 +1,6 @@
 """`gateway status`: how the gateway is, what is wrong, and what to do about it; also when it is down."""
 
+import re
 import sys
 import textwrap
 from itertools import chain, repeat
@@ -38,6 +39,7 @@ _CLOCKS = {
     "unset": "NOT SET: this is a guess",
 }
 _LOOK_S = 5.0
+_OPTION = re.compile(r"`[a-z_]+`|[a-z]_file\b")  # what a person would have to find in the configuration
 _WIDE, _SHORT = 200, 60  # columns from which an error is told whole, and its characters else
 _BEING_DOWN = frozenset({"gateway_down", "gateway_hangs"})  # that it does not answer was told already
 
@@ -129,6 +131,10 @@ def _print_faults(faults: list[Row]) -> None:
         for mark, line in zip(chain("!", repeat(" ")), str(fault["sentence"]).splitlines(), strict=False):
             click.echo(f"{mark} {plain(line)}")
         click.echo(f"    do: {plain(fault['action'])}   [{fault['code']}]")
+    if any(_OPTION.search(f"{fault['sentence']} {fault['action']}") for fault in faults):
+        click.echo(
+            "    (Options are in the configuration, /etc/gateway/config.toml; after a change: sudo gateway reload)"
+        )
 
 
 def _print_status(told: Row, faults: list[Row]) -> None:

@@ -35,7 +35,8 @@ ACTIONS: dict[str, str] = {
     "all_devices_silent": "Check the gateway's cable and switch, and that it has the address that the devices were given.",
     "device_silent": "Check the device's power, its cable and its network, and the gateway's address in its settings.",
     "clock_unsynced": 'Give this box a time server (NTP). Has it a right clock of its own? Set clock.trust to "plausible".',
-    "clock_off": "Set the device's clock or give it a time server; the gateway never changes it.",
+    "clock_off": "Compare the time of this box with your watch. If it is right: set the device's clock, or give it a"
+    " time server.",
     "date_impossible": "Set the device's clock or give it a time server. Is its clock right? Then somebody else speaks"
     " in its name: find out who, by the address that `gateway devices` shows.",
     "config_card_rejected": "Read gateway-problems.txt on the card, correct gateway.toml there, and start the box again.",

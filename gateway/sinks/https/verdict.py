@@ -67,7 +67,10 @@ def named(status: int) -> str:
 
 
 # Status: fault, and what to do. What is in neither table waits: an answer that nobody foresaw loses nothing.
-_LOGIN = ("https_login", "ask its operator what it wants to see, and whether what is shown still holds")
+_LOGIN = (
+    "https_login",
+    "it does not take that. Ask its operator what it takes, and whether that has changed",
+)
 _NOT_FOUND = ("https_not_found", "nothing takes events at this address: check the endpoint of this sink")
 _BUSY = ("https_busy", "the gateway waits and tries again; nothing to do unless it lasts")
 _LATER = {
