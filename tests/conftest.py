@@ -35,3 +35,16 @@ def pytest_collection_modifyitems(items):
         for place in range(max(len(slow), 1))
         for item in slow[place : place + 1] + quick[place * share :][:share]
     ]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """A skipped check is no check: who may do everything here skips nothing, so that nobody takes silence for success."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.geteuid() == 0:
+        report.outcome = "failed"
+        why = report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.longrepr = (
+            f"{item.nodeid}: root skips nothing, and this was: {why}. Mend that on this machine."
+        )
+    return report

@@ -1,22 +1,19 @@
 """What the gateway's own user could have root read, or wait for, by what lies in the folder of the store."""
 
 import os
-import pwd
-import shutil
 import socket
 import sqlite3
-import tempfile
 import threading
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from backed_up import Box, about_of, credentials_at, packed, parts_of
+from backed_up import USER, Box, about_of, as_root, packed, parts_of
 from keeping import FILE_NAME
 
 from gateway import foreign
 from gateway.backup import archive
-from gateway.config import last_good, load, loading, loads, settings
+from gateway.config import last_good, load, loading, loads
 from gateway.config.sections import StoreSection
 from gateway.control import captures, client
 from gateway.doctor.box import Box as Looked
@@ -24,22 +21,8 @@ from gateway.doctor.store import NOTE, left_behind, look_at_store
 from gateway.errors import ConfigError, GatewayError, StoreUnavailable
 from gateway.outbox import ballast, damage, opening, reading
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away and acts as another")
 pytestmark = pytest.mark.anyio
-USER = 64991
 SECRET = "secret-of-root"
-
-
-@pytest.fixture
-def place(monkeypatch):
-    """A folder that others may pass, on a box with a user for the gateway."""
-    folder = Path(tempfile.mkdtemp(prefix="gateway-"))
-    folder.chmod(0o755)
-    credentials_at(monkeypatch, folder / "credentials")
-    user = pwd.struct_passwd(("gateway", "x", USER, USER, "", "/nonexistent", "/usr/sbin/nologin"))
-    monkeypatch.setattr(settings, "user", lambda: user)
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.fixture

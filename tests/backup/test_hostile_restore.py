@@ -4,38 +4,22 @@ import asyncio
 import contextlib
 import json
 import os
-import pwd
-import shutil
 import sqlite3
 import stat
-import tempfile
 from pathlib import Path
 
 import pytest
-from backed_up import Box, about_of, credentials_at, packed, parts_of
+from backed_up import USER, Box, about_of, as_root, packed, parts_of
 from click.testing import CliRunner
 from keeping import FILE_NAME, opened
 
 from gateway.backup import archive, inspecting
 from gateway.commands import main
-from gateway.config import moving, settings
+from gateway.config import moving
 from gateway.outbox import replacing
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away and acts as another")
 pytestmark = pytest.mark.anyio
-USER, BOB = 64991, 64992
-
-
-@pytest.fixture
-def place(monkeypatch):
-    """A folder that others may pass, on a box with a user for the gateway."""
-    folder = Path(tempfile.mkdtemp(prefix="gateway-"))
-    folder.chmod(0o755)
-    credentials_at(monkeypatch, folder / "credentials")
-    user = pwd.struct_passwd(("gateway", "x", USER, USER, "", "/nonexistent", "/usr/sbin/nologin"))
-    monkeypatch.setattr(settings, "user", lambda: user)
-    yield folder
-    shutil.rmtree(folder)
+BOB = 64992
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from backed_up import GATEWAY, Box, credentials_at, event, parts_of
+from backed_up import GATEWAY, Box, as_root, credentials_at, event, parts_of
 from first_version import as_first_version
 from keeping import FILE_NAME, NOON, audited, fill, opened
 
@@ -225,7 +225,7 @@ async def test_a_backup_through_a_pipe_is_the_same(old, new, tmp_path):
         assert 30 == outbox.received
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@as_root
 async def test_what_root_restores_belongs_to_the_owner_of_the_folder(open_folder):
     """The gateway's user finds a store that it may write, and a lock that it may take."""
     tmp_path, old = open_folder, Box(open_folder / "old")
