@@ -19,7 +19,8 @@ from gateway.errors import ConfigError
 from gateway.firstboot import card, telling
 from gateway.firstboot.card import FRESH, CardFile
 from gateway.firstboot.checking import check
-from gateway.firstboot.plan import NOTE, Plan, plan
+from gateway.firstboot.plan import Plan
+from gateway.firstboot.planning import NOTE, plan
 from gateway.firstboot.record import Record, read_record, write_record
 from gateway.firstboot.vault import Vault
 from gateway.firstboot.writing import overwrite, rewrite, wipe

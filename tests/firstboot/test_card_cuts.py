@@ -15,7 +15,7 @@ from card_box import PASSWORD, TOML, CardBox
 from gateway.errors import ConfigError
 from gateway.firstboot import writing
 from gateway.firstboot.inlets import KEPT
-from gateway.firstboot.plan import NOTE
+from gateway.firstboot.planning import NOTE
 
 OLD = TOML.replace("Old town", "Before").replace("ask Maria", "x").replace("bearer-4711", "bearer-0000")
 _CERTIFIED = trustme.CA().issue_cert("box.example")

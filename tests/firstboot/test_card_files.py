@@ -4,7 +4,7 @@ import pytest
 import trustme
 from card_box import mode
 
-from gateway.firstboot.plan import NOTE
+from gateway.firstboot.planning import NOTE
 
 TEXT = """\
 [sinks.broker]
