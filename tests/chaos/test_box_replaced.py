@@ -68,6 +68,16 @@ class Door:
         return taken
 
 
+def replace_box(site, file, dead) -> None:
+    """Leave nothing of the box that died, and have another one go on from the backup."""
+    (site.directory / "store").rename(dead)
+    site.daemon.config.unlink()
+    restore = ("restore", "--store", str(site.directory / "store"), str(file))
+    done = site.daemon.command(*restore, timeout_s=120)
+    assert done.returncode == 0, done.stderr
+    site.daemon.start()
+
+
 def stated(event) -> dict:
     """Leave out what the gateway adds: a device that sends a record to another box gets it a new number and receipt."""
     return {name: value for name, value in event.items() if name not in ("seq", "device_seq", "received_at")}
@@ -109,12 +119,7 @@ async def test_another_box_goes_on_from_a_backup_of_a_site_under_load(site, expe
     site.daemon.kill()
     experiment.hit("box lost")
     last = max(event["seq"] for event in [*site.events_at("home"), *site.events_at("cloud")])
-    (site.directory / "store").rename(tmp_path / "dead")
-    site.daemon.config.unlink()
-    restore = ("restore", "--store", str(site.directory / "store"), str(file))
-    done = await in_thread(partial(site.daemon.command, *restore, timeout_s=120))
-    assert done.returncode == 0, done.stderr
-    await in_thread(site.daemon.start)
+    await in_thread(replace_box, site, file, tmp_path / "dead")
     # New ones first: what is sent again would else get its old numbers by chance.
     assert 30 == await in_thread(door.recognise, 30)
     assert 150 == await in_thread(door.send, behind)

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 from camlytics_pc import add, pc_of, read, section, until
-from test_box_replaced import clashes, stated
+from test_box_replaced import clashes, replace_box, stated
 
 from gateway.simulate.camlytics import Camlytics
 from gateway.simulate.ledger import Ledger, compare
@@ -34,12 +34,7 @@ async def test_what_was_polled_behind_the_backup_is_asked_for_again(site, hall, 
     by_old = received(site)
     site.daemon.kill()
     experiment.hit("box lost")
-    (site.directory / "store").rename(tmp_path / "dead")
-    site.daemon.config.unlink()
-    restore = ("restore", "--store", str(site.directory / "store"), str(file))
-    done = await in_thread(partial(site.daemon.command, *restore, timeout_s=120))
-    assert done.returncode == 0, done.stderr
-    await in_thread(site.daemon.start)
+    await in_thread(replace_box, site, file, tmp_path / "dead")
     assert received(site) < by_old, "all was in the backup, so nothing was shown"
     until(lambda: received(site) >= by_old, site.daemon.tail())
     await in_thread(partial(site.fresh_event, hall.ledger, timeout_s=120))

@@ -39,12 +39,17 @@ class Systemd:
         return heard
 
 
+def feeding(systemd, monkeypatch, within_us: int):
+    """Have what starts now, or runs here, feed this one."""
+    monkeypatch.setenv("NOTIFY_SOCKET", systemd.path)
+    monkeypatch.setenv("WATCHDOG_USEC", str(within_us))
+    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    return systemd
+
+
 @pytest.fixture
 def watched(tmp_path, monkeypatch):
-    systemd = Systemd(tmp_path)
-    monkeypatch.setenv("NOTIFY_SOCKET", systemd.path)
-    monkeypatch.setenv("WATCHDOG_USEC", "1500000")
-    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    systemd = feeding(Systemd(tmp_path), monkeypatch, 1_500_000)
     site = Bare(tmp_path)
     yield site, systemd
     if site.daemon.running:
@@ -126,10 +131,7 @@ def fed(systemd: Systemd, port: int, seconds: float) -> tuple[bool, str]:
 @pytest.fixture
 def systemd(tmp_path, monkeypatch):
     """One that wants to hear something, and a port that must answer soon."""
-    heard = Systemd(tmp_path)
-    monkeypatch.setenv("NOTIFY_SOCKET", heard.path)
-    monkeypatch.setenv("WATCHDOG_USEC", "600000")
-    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    heard = feeding(Systemd(tmp_path), monkeypatch, 600_000)
     monkeypatch.setattr(watchdog, "_PROBE_LIMIT_S", 1.0)
     return heard
 
