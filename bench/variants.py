@@ -19,10 +19,8 @@ import hypercorn
 import hypercorn.asyncio
 from server import STORELESS
 
-import gateway.daemon.gateway as composed
-from gateway.daemon import run
+from gateway.daemon import device_port, run
 from gateway.guard import Request
-from gateway.listener import Listener
 from gateway.outbox import writer
 from gateway.receiver import Receiver
 from gateway.source import Post, Reading, Reply, Source
@@ -78,8 +76,8 @@ class Stock:
         await self._task
 
 
-def _listening(app, sock: socket.socket, **how) -> Listener | Stock:
-    return Listener(app, sock, **how) if sock.family == socket.AF_UNIX else Stock(app, sock)
+def _listening(app, sock: socket.socket, **_how) -> Stock:
+    return Stock(app, sock)
 
 
 def _replace(place: object, name: str, value: object) -> None:
@@ -92,7 +90,7 @@ def main(name: str, config: Path) -> int:
     if name in STORELESS:
         _replace(Receiver, "_push", Answering._push)
     if name == "stock":
-        _replace(composed, "Listener", _listening)
+        _replace(device_port, "Listener", _listening)
     elif name == "early":
         _replace(Receiver, "_keep", Early._keep)
     elif name == "single":
