@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A second interpreter that the product supports, when the machine has one: the network layer differs between them.
 OTHER := $(shell $(PYTHON) packaging/other_python.py)
+# Hundreds of daemons and commands are started here. Where the environment forbids Python to keep what it compiles, each would
+# compile the whole gateway again: twice the time to import it, and not what an installed box does.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test debian lint types tests tests-other deb deb-lint deb-arm64-test apt-repo soak bugs bench bench-peers fuzz audit lock clean

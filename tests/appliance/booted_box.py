@@ -146,13 +146,13 @@ class Box:
     def says(self, command: str) -> str:
         return self.run(command).out.strip()
 
-    def until(self, true: object, seconds: float, what: str) -> None:
+    def until(self, true: object, seconds: float, what: str, *, every: float = 0.05) -> None:
         """Wait until something is true outside or inside."""
         deadline = time.monotonic() + seconds
         while not true():
             assert self._process.poll() is None, f"the box went off during: {what}\n{self.console()}"
             assert time.monotonic() < deadline, f"not within {seconds} s: {what}\n{self.console()}"
-            time.sleep(0.05)
+            time.sleep(every)
 
     def journal(self, lines: int = 40) -> str:
         done = self.tell(f"journalctl --no-pager -n {lines} -u 'gateway*'").wait(30)

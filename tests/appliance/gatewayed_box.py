@@ -99,10 +99,10 @@ class GatewayBox(Box):
             return [row[0] for row in conn.execute(query)]
 
     def until_received(self, least: int) -> None:
-        self.until(lambda: self.account()["received"] >= least, 300, f"{least} events are received")
+        self.until(lambda: self.account()["received"] >= least, 300, f"{least} events are received", every=1)
 
     def until_delivered(self) -> None:
-        self.until(lambda: self.account()["waiting"] == 0, 300, "nothing waits any more")
+        self.until(lambda: self.account()["waiting"] == 0, 300, "nothing waits any more", every=1)
 
     def arrived(self) -> list[dict]:
         """Give all that the far end took, in its order."""
