@@ -27,7 +27,7 @@ debian:
 	command -v systemd-analyze >/dev/null || missing="$$missing systemd"; \
 	command -v mmdebstrap >/dev/null || missing="$$missing mmdebstrap debian-archive-keyring"; \
 	command -v systemd-nspawn >/dev/null || missing="$$missing systemd-container"; \
-	for one in lintian zsh fish man:man-db ip:iproute2 apt-ftparchive:apt-utils gpg mcopy:mtools; do \
+	for one in lintian zsh fish man:man-db ip:iproute2 apt-ftparchive:apt-utils gpg mcopy:mtools $(ALSO); do \
 	  command -v $${one%:*} >/dev/null || missing="$$missing $${one#*:}"; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; \
@@ -98,6 +98,8 @@ soak: $(VENV)/ready debian  ## every experiment of tests/chaos in its long form,
 bugs: $(VENV)/ready  ## plant eleven deliberate bugs, one by one, and see each caught by a named test
 	$(BIN)/python tests/chaos/replay_bugs.py
 
+bench bench-peers: ALSO = wrk
+bench-peers: ALSO += npm
 bench: $(VENV)/ready debian  ## measure, in ratios; about 25 minutes
 	$(BIN)/python bench/run.py
 

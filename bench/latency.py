@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-from far_ends import Listening
+from broker import Listening
 from load import BadRun
 from measure import waited
 from plan import Plan, say

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from bodies import Workload, first_base, workloads
 from disk import compiled
-from far_ends import pinned
 from measure import busy_s, cpu_s, written
+from processor import pinned
 from server import STORELESS, Server
 
 _HERE = Path(__file__).parent

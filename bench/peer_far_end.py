@@ -1,39 +1,21 @@
-"""The far end of the peer table: a real mosquitto, a cable that can be pulled, and an ear that knows every event.
+"""The far end of the peer table: a cable that can be pulled, and an ear that knows every event.
 
 The ear hangs on the broker itself, so that pulling the cable takes the broker away from the system under test and
 nothing from the oracle. One expression finds the key of an event in what each system publishes of it.
 """
 
 import contextlib
-import getpass
 import json
 import re
-import shutil
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections import Counter
-from pathlib import Path
-from typing import Self
 
-from far_ends import Listening
+from broker import Listening
 from paho.mqtt.client import Client
 
 from gateway.simulate.ports import free_port
 
-_PATHS = "/usr/sbin:/usr/local/sbin:/usr/bin"
-_CONFIG = """\
-listener {port} 127.0.0.1
-allow_anonymous true
-user {user}
-persistence false
-max_queued_messages 0
-max_inflight_messages 0
-sys_interval 1
-log_dest file {directory}/mosquitto.log
-"""
 _COUNTER = re.compile(r"SerialNumber\W+(\d+)\W.*?UnixStartTime\W+(\d+)", re.DOTALL)
 _RECORD = re.compile(r"uuid\W+([0-9a-f]{8}-[0-9a-f-]{27})")
 
@@ -48,30 +30,6 @@ def keys_in(text: str) -> list[str]:
     return [f"{serial}:{unix}" for serial, unix in _COUNTER.findall(text)] or _RECORD.findall(text)
 
 
-class Broker:
-    """A mosquitto of our own; ``lines`` go into its configuration. As a context."""
-
-    def __init__(self, directory: Path, *lines: str) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
-        self._config = directory / "mosquitto.conf"
-        text = _CONFIG.format(port=self.port, user=getpass.getuser(), directory=directory)
-        self._config.write_text(text + "\n".join(lines) + "\n")
-        self._process: subprocess.Popen | None = None
-
-    def __enter__(self) -> Self:
-        program = shutil.which("mosquitto", path=_PATHS) or sys.exit("bench: apt install mosquitto")
-        self._process = subprocess.Popen(
-            [program, "-c", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        wait_for_port(self.port, 10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(10)
-
-
 # All that ThingsBoard's gateway must be answered; while rates are measured nobody listens to the events.
 PLATFORM = "v1/devices/me/rpc/request/+"
 
@@ -82,11 +40,12 @@ class Ear(Listening):
     def __init__(self, port: int, topic: str = "#") -> None:
         super().__init__(port, topic)
         self.first: dict[str, float] = {}  # key: perf_counter
-        self.times: Counter[str] = Counter()
         self.heard = 0
+        self.largest = 0  # bytes of one message
 
     def _came(self, client: Client, _data: object, message) -> None:
         self._answer_as_platform(client, message)
+        self.largest = max(self.largest, len(message.payload))
         text = message.payload.decode(errors="replace")
         keys = keys_in(text) if '"' in text else []
         if keys:
@@ -94,7 +53,6 @@ class Ear(Listening):
             now = time.perf_counter()
             for key in keys:
                 self.first.setdefault(key, now)
-            self.times.update(keys)
 
     def _answer_as_platform(self, client: Client, message) -> None:
         """ThingsBoard's gateway accepts and never publishes until its platform has told the limits of the session."""
@@ -161,12 +119,3 @@ class Cable:
             self._ends.discard(end)
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-
-
-def wait_for_port(port: int, timeout_s: float) -> None:
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.005)
-    sys.exit(f"bench: nothing listens on port {port} after {timeout_s:.0f} s")

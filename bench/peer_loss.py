@@ -5,12 +5,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from broker import Broker
 from load import Generator
-from peer_far_end import Broker, Cable, Ear
+from peer_far_end import Cable, Ear
 from peer_pushing import Pushers
 from peer_systems import Place, System
 
 _PUSHING_S = 5
+_LEAST = 500  # acknowledged
 _QUIET_S = 12
 _AT_MOST_S = 90
 
@@ -19,8 +21,6 @@ _AT_MOST_S = 90
 class Loss:
     acknowledged: int
     lost: int
-    twice: int
-    end_s: float
 
     def __str__(self) -> str:
         return f"{self.lost:,} of {self.acknowledged:,}"
@@ -41,11 +41,10 @@ def lost(make: type[System], directory: Path, generator: Generator, how: str, *,
         if not uplink:
             cable.pull()
             time.sleep(0.5)
-        end_s = 0.0
         with Pushers(generator, system.port, system.paths["W1"], devices=4) as pushers:
             time.sleep(_PUSHING_S)
             if how != "control":
-                end_s = system.end(signal.SIGKILL if how == "kill" else system.stop_signal)
+                system.end(signal.SIGKILL if how == "kill" else system.stop_signal)
         if not uplink:
             cable.plug()
         if how != "control":
@@ -54,8 +53,11 @@ def lost(make: type[System], directory: Path, generator: Generator, how: str, *,
         system.end(signal.SIGKILL)
         cable.pull()
         missing = pushers.acknowledged.keys() - ear.first.keys()
-        twice = sum(ear.times[key] > 1 for key in pushers.acknowledged)
-        return Loss(len(pushers.acknowledged), len(missing), twice, end_s)
+        if len(pushers.acknowledged) < _LEAST:
+            raise SystemExit(
+                f"bench: {make.__name__} acknowledged {len(pushers.acknowledged)} pushes: nothing is shown"
+            )
+        return Loss(len(pushers.acknowledged), len(missing))
 
 
 def heard_one(system: System, generator: Generator, ear: Ear) -> None:

@@ -23,7 +23,6 @@ class Pushers:
         per_s: float = 0,
     ) -> None:
         self.acknowledged: dict[str, float] = {}  # key: when it was sent (perf_counter)
-        self.replies: list[float] = []  # seconds
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._make = lambda device: generator.own_body(workload, device)
@@ -44,6 +43,15 @@ class Pushers:
         for thread in self._threads:
             thread.join(30)
 
+    def until(self, count: int, seconds: float) -> None:
+        """Wait until so many pushes were acknowledged; a system that takes no more must not be waited for."""
+        deadline = time.monotonic() + seconds
+        while len(self.acknowledged) < count:
+            pushing = any(thread.is_alive() for thread in self._threads)
+            if not pushing or time.monotonic() > deadline:
+                raise SystemExit(f"bench: {len(self.acknowledged)} of {count} pushes were acknowledged")
+            time.sleep(0.05)
+
     def _push(self, device: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
         while not self._stop.is_set():
@@ -60,6 +68,5 @@ class Pushers:
             if reply.status == 200:
                 with self._lock:
                     self.acknowledged[key] = sent
-                    self.replies.append(time.perf_counter() - sent)
             if self._pause:
                 self._stop.wait(self._pause)

@@ -11,22 +11,21 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar, Protocol
 
-from far_ends import pinned
-from peer_far_end import wait_for_port
+from broker import wait_for_port
+from processor import pinned
 from server import Server, Site
 
 from gateway.simulate.ports import free_port
 
 THINGSBOARD = "3.8.5"
 NODE_RED = "5.0.7"
-NODE = "22"  # Node-RED 5 needs 22.9; an older one silently gets Node-RED 4
-_PIP = (f"thingsboard-gateway=={THINGSBOARD}", "aiohttp", "requests", "simplejson")
+NODE = "22.23.3"  # Node-RED 5 needs 22.9; an older one silently gets Node-RED 4
+_PIP = (f"thingsboard-gateway=={THINGSBOARD}", "aiohttp==3.14.5", "requests==2.34.2", "simplejson==4.3.0")
 
 
 @dataclass(frozen=True)
@@ -45,11 +44,11 @@ class System(Protocol):
     stop_signal: signal.Signals
     paths: dict[str, str]  # workload: path of the push; what follows it is the event's key
 
-    def start(self) -> float:
-        """Start and give the seconds until its port answers."""
+    def start(self) -> None:
+        """Start and wait until its port answers."""
 
-    def end(self, how: signal.Signals) -> float:
-        """Send the signal and wait; give the seconds until it was gone."""
+    def end(self, how: signal.Signals) -> None:
+        """Send the signal and wait until it is gone."""
 
     @property
     def pid(self) -> int: ...
@@ -70,12 +69,11 @@ class Ours:
     def pid(self) -> int:
         return self._server.pid
 
-    def start(self) -> float:
+    def start(self) -> None:
         self._server.__enter__()
-        return self._server.start_s
 
-    def end(self, how: signal.Signals) -> float:
-        return _end(self._server._process, how)
+    def end(self, how: signal.Signals) -> None:
+        _end(self._server._process, how)
 
 
 class _Process:
@@ -97,9 +95,8 @@ class _Process:
     def pid(self) -> int:
         return self._process.pid
 
-    def start(self) -> float:
+    def start(self) -> None:
         words, environment = self.command()
-        began = time.perf_counter()
         with (self._place.directory / "output.log").open("ab") as log:
             self._process = subprocess.Popen(
                 pinned(self._place.cpu, *words),
@@ -109,10 +106,9 @@ class _Process:
                 env={**os.environ, **environment},
             )
         wait_for_port(self.port, 60)
-        return time.perf_counter() - began
 
-    def end(self, how: signal.Signals) -> float:
-        return _end(self._process, how)
+    def end(self, how: signal.Signals) -> None:
+        _end(self._process, how)
 
 
 class ThingsBoard(_Process):
@@ -324,12 +320,10 @@ def versions() -> str:
     return f"ThingsBoard IoT Gateway {thingsboard}, Node-RED {red} on Node {node.stdout.strip()}"
 
 
-def _end(process: subprocess.Popen, how: signal.Signals) -> float:
-    began = time.perf_counter()
+def _end(process: subprocess.Popen, how: signal.Signals) -> None:
     process.send_signal(how)
     try:
         process.wait(60)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    return time.perf_counter() - began

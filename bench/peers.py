@@ -17,7 +17,7 @@ from disk import kind_of_file_system
 from load import Generator
 from measure import machine_times, steal_share
 from peer_loss import lost
-from peer_moments import latency, poison, quantile
+from peer_moments import BROKER_LIMIT, PATIENCE_S, Poisoned, latency, poison, quantile
 from peer_rates import CONNECTIONS, Rates, measure
 from peer_systems import SYSTEMS, Ours, install, versions
 from plan import say
@@ -98,7 +98,15 @@ def _rates(found: dict[type, Rates]) -> str:
     middle = lambda values: sorted(values)[len(values) // 2]  # noqa: E731 - one line for five columns
     parts.append(
         table(
-            ["", "CPU µs/request W1 16", "W2 16", "MB idle", "MB peak", "s to ready", "messages/request"],
+            [
+                "",
+                "CPU µs/request W1 16",
+                "W2 16",
+                "MB idle",
+                "MB peak",
+                "s to the first push taken",
+                "messages/request",
+            ],
             [
                 [
                     make.name,
@@ -138,10 +146,13 @@ def _losses(directory: Path, generator: Generator) -> str:
     return "### Acknowledged with 200, and never delivered\n\n" + table(head, rows)
 
 
-def _poison(found: dict[type, int]) -> str:
-    rows = [[make.name, f"{came} of 20"] for make, came in found.items()]
-    text = "A record that is larger than the broker takes, then 20 events of another device; what came of them in 48 s."
-    return f"### One poison message\n\n{text}\n\n" + table(["", "arrived"], rows)
+def _poison(found: dict[type, Poisoned]) -> str:
+    rows = [[make.name, f"{one.size:,}", f"{one.came} of {one.of}"] for make, one in found.items()]
+    text = (
+        f"A counter's sign of life at a broker that takes no more than {BROKER_LIMIT:,} bytes, then 20 events of another "
+        f"device; what came of them in {PATIENCE_S} s. The size is that of the poison where the broker has no limit."
+    )
+    return f"### One poison message\n\n{text}\n\n" + table(["", "bytes of the poison", "arrived"], rows)
 
 
 def _options() -> argparse.Namespace:

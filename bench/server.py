@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from far_ends import FarEnds, free_port, pinned
+from far_ends import FarEnds
+from processor import pinned
+
+from gateway.simulate.ports import free_port
 
 _HERE = Path(__file__).parent
 PRODUCT = "product"
