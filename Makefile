@@ -100,10 +100,10 @@ bugs: $(VENV)/ready  ## plant eleven deliberate bugs, one by one, and see each c
 
 bench bench-peers: ALSO = wrk
 bench-peers: ALSO += npm
-bench: $(VENV)/ready debian  ## measure, in ratios; about 25 minutes
+bench: $(VENV)/ready debian  ## measure, in ratios; about 15 minutes
 	$(BIN)/python bench/run.py
 
-bench-peers: $(VENV)/ready debian  ## measure beside ThingsBoard IoT Gateway and Node-RED; installs them first, about 35 minutes
+bench-peers: $(VENV)/ready debian  ## measure beside ThingsBoard IoT Gateway and Node-RED; installs them first, about 30 minutes
 	$(BIN)/python bench/peers.py
 
 # A campaign goes on where it was: ended, it may be started again.
