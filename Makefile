@@ -108,7 +108,7 @@ bench-peers: $(VENV)/ready debian  ## measure beside ThingsBoard IoT Gateway and
 
 # A campaign goes on where it was: ended, it may be started again.
 FUZZ_DIR ?= .fuzz
-FUZZ_RUNS ?= 10000000
+FUZZ_RUNS ?=
 
 .venv-fuzz/ready .venv-audit/ready: .venv-%/ready: requirements-%.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, $(PYTHON) is older." >&2; exit 1; }

@@ -88,10 +88,6 @@ class BadLine:
         """Break every connection now; give how many there were."""
         return self._do(self._cut_all(how))
 
-    @property
-    def connections(self) -> int:
-        return len(self._open)
-
     def _do(self, wanted: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(wanted, self._loop).result(10)
 

@@ -13,6 +13,16 @@ from table import markdown
 sys.path.insert(0, str(Path(__file__).parents[1] / "backup"))
 
 _ROW = "experiment"
+_ENDED_WELL = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Let `experiment` know whether the test itself ended well."""
+    report = yield
+    if call.when == "call":
+        item.stash[_ENDED_WELL] = report.passed
+    return report
 
 
 @pytest.fixture
@@ -23,7 +33,10 @@ def scale(request) -> Scale:
 
 @pytest.fixture
 def experiment(request):
-    """The record of this experiment; whatever becomes of the test, it is a line of the table."""
+    """The record of this experiment; whatever becomes of the test, it is a line of the table.
+
+    A test that ends well without having called `demand` proved nothing: it fails.
+    """
     record, started = (
         Experiment(name=request.node.name.removeprefix("test_").replace("_", " ")),
         time.monotonic(),
@@ -33,6 +46,8 @@ def experiment(request):
     request.node.user_properties.append(
         (_ROW, json.dumps(row))
     )  # plain text crosses from worker to controller
+    well = request.node.stash.get(_ENDED_WELL, False)
+    assert record.demanded or not well, f"{record.name}: nothing was demanded of it"
 
 
 @pytest.fixture

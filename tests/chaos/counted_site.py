@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from counted_end import SECRET
+from counted_end import LIVE_ENTERS, LIVE_SERIAL, SECRET
 from site_under_test import CONFIG, Daemon
 
 from gateway.simulate.broker import Broker
@@ -21,8 +21,10 @@ from gateway.simulate.ports import free_port
 from gateway.simulate.terminal_json import EMPLOYEE, Firmware, Passage
 
 _HERE = Path(__file__).parent
-_LIVE = Identity(serial="3000000000000001")
+_LIVE = Identity(serial=LIVE_SERIAL)
 FAR_ENDS = ("home", "cloud")
+_WINDOW = 500  # events that a sink has in flight at most
+_BROKERS_WINDOW = 200  # and a broker towards a subscriber: mosquitto has 20
 _STORE = 'max_bytes = "60 GiB"\nmin_free_bytes = "200 MiB"'
 _SINK = 'order = "live_first"\nrate_per_s = {rate}'
 
@@ -43,6 +45,13 @@ class End:
     def stop(self) -> None:
         self._process.stdin.close()
         self._process.wait(10)
+
+
+def given_up(daemon: Daemon, sink: str) -> int:
+    """Read from its log how many tries of a sink the daemon gave up: what was on its way may come again."""
+    with daemon.log.open() as log:
+        told = [json.loads(line) for line in log if '"sink_unavailable"' in line and line.endswith("}\n")]
+    return sum((one.get("event"), one.get("sink")) == ("sink_unavailable", sink) for one in told)
 
 
 class CountedSite:
@@ -66,7 +75,7 @@ class CountedSite:
                 mqtt_version=self.broker.version,
                 upstream=told["url"],
                 ca_file=told["ca"],
-                window=500,
+                window=_WINDOW,
                 batch=200,
                 store=_STORE,
                 runtime="",
@@ -78,6 +87,9 @@ class CountedSite:
         self.daemon = Daemon(directory, config, port)
         self.store = directory / "store" / "gateway.db"
         self._minute = int(time.time()) // 60 * 60 - 30 * 86_400
+        self._lives: list[int] = []  # the seconds of the live counts that were accepted
+        self._twice = dict.fromkeys(FAR_ENDS, (0, 0))  # at the last look: came twice, and might have
+        self.explained = 0  # doubles, of both far ends and all looks
 
     def close(self) -> None:
         if self.daemon.running:
@@ -105,13 +117,16 @@ class CountedSite:
         """Have a counter push one minute more; give the seconds until both far ends have it."""
         self._minute += 60
         start, started = self._minute, time.monotonic()
-        windows = (Window(start, start + 60, {"enters": 1, "exits": 0, "passings": 0, "returns": 0}),)
+        windows = (
+            Window(start, start + 60, {"enters": LIVE_ENTERS, "exits": 0, "passings": 0, "returns": 0}),
+        )
         line = ObjectCounts("0", "door", "total", windows)
         body = CountXml(_LIVE, DIALECTS["v1.0"]).counts("RTMetrics", 1, start + 60, [line])
         while not self._push(body):
             assert time.monotonic() - started < timeout_s, f"no push is taken\n{self.daemon.tail()}"
             time.sleep(0.1)
-        while not all(told["has"] for told in self.ask("has", f":{start}:").values()):
+        self._lives.append(start)
+        while not all(told["has"] for told in self.ask("has", start).values()):
             assert time.monotonic() - started < timeout_s, f"a new count does not flow\n{self.daemon.tail()}"
             time.sleep(0.02)
         return time.monotonic() - started
@@ -142,8 +157,31 @@ class CountedSite:
     def judged(self, owed: dict[int, int], *, spare: int = 0) -> dict[str, dict]:
         """Hold the bits of both far ends against how many of each device were acknowledged."""
         path = self.directory / "owed.json"
-        path.write_text(json.dumps(owed))
+        path.write_text(json.dumps({"owed": owed, "lives": self._lives}))
+        self._wait_for_lives()
         return self.ask("judge", path, spare)
+
+    def _wait_for_lives(self, timeout_s: float = 60.0) -> None:
+        """Wait until each subscription has every live count, or long enough."""
+        deadline = time.monotonic() + timeout_s
+        while any(told["lives"] < len(self._lives) for told in self.ask("count").values()):
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.1)
+
+    def doubles_in_flight(self) -> None:
+        """Hold what came twice since the last look under what was in flight then.
+
+        Nobody is killed here. So only a far end that the daemon gave up, for slowness say, may get again what was on its
+        way at that try, and a subscriber that lost its broker what that had on the way to him.
+        """
+        for name, told in self.ask("count").items():
+            might = _WINDOW * given_up(self.daemon, name) + _BROKERS_WINDOW * max(told["connects"] - 1, 0)
+            came, could = self._twice[name]
+            again, most = told["doubles"] - came, might - could
+            assert again <= most, f"{name}: {again} came twice, explained are {most}"
+            self.explained += most
+            self._twice[name] = told["doubles"], might
 
     def use(self) -> dict[str, float]:
         """Look at the daemon: peak memory in MB, descriptors, MB of the WAL and of the file."""

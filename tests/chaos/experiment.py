@@ -12,6 +12,9 @@ from typing import Any
 
 from gateway.simulate.ledger import Verdict
 
+# Generous: the machine of a test may be busy with something else. Who must drain a backlog first has one of his own.
+RECOVERY_S = 60.0
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -40,13 +43,18 @@ class Experiment:
     control: bool = False  # no fault is meant to happen
     remarks: list[str] = field(default_factory=list)  # ceilings that were watched, with what was seen
     judged: bool = False
+    demanded: bool = False
+    slow: list[str] = field(default_factory=list)  # recoveries above their ceiling
 
     def hit(self, fault: str, times: int = 1) -> None:
         """Say that a fault really happened: call it with proof at hand, not where it was asked for."""
         self.faults[fault] += times
 
-    def recovered(self, seconds: float) -> None:
+    def recovered(self, seconds: float, *, most: float = RECOVERY_S) -> None:
+        """Enter how long a fresh event took after a fault; a ceiling of its own has who must drain a backlog first."""
         self.recovery_s = max(self.recovery_s or 0.0, seconds)
+        if seconds > most:
+            self.slow.append(f"{seconds:.1f} s of {most:.0f} s")
 
     def owe(self, obligations: int) -> None:
         """Say how many success answers were given, where no ledger of simulated devices tells."""
@@ -61,7 +69,7 @@ class Experiment:
         self.spurious += spurious
 
     def judge(self, verdicts: Mapping[str, Verdict]) -> None:
-        """Enter what `Site.judge` found at both far ends."""
+        """Enter what was found at both far ends; before anything fails for it, so that the table shows the breach."""
         for verdict in verdicts.values():
             self.found(
                 missing=len(verdict.missing),
@@ -75,15 +83,24 @@ class Experiment:
         self.remarks.append(f"{what} {seen:,.0f} of {most:,.0f}")
         assert seen <= most, f"{self.name}: {what} reached {seen:,.0f}, allowed are {most:,.0f}"
 
-    def demand(self, *, obligations: int, faults: int) -> None:
-        """Fail when the experiment was empty, or when anything was lost, wrong or invented."""
+    def demand(self, *, obligations: int, faults: int, doubled: int | None) -> None:
+        """Fail when the experiment was empty, or when anything was lost, wrong, invented, or came too often.
+
+        ``doubled`` is how many doubles the faults that happened explain; None only where the reason stands beside it.
+        """
+        self.demanded = True
         assert self.judged, f"{self.name}: nothing was held against the far end"
         assert self.obligations >= obligations, f"{self.name}: only {self.obligations} obligations"
         if self.control:
             assert not self.faults, f"{self.name}: a control run, and yet {dict(self.faults)}"
+            assert self.recovery_s is None, f"{self.name}: a control run recovers from nothing"
         else:
             assert self.faults.total() >= faults, f"{self.name}: only {dict(self.faults)} happened"
         assert (0, 0, 0) == (self.missing, self.wrong, self.spurious), str(self)
+        assert doubled is None or self.duplicated <= doubled, (
+            f"{self.name}: {self.duplicated} came again, the faults explain {doubled}"
+        )
+        assert not self.slow, f"{self.name}: it took too long until a fresh event was there: {self.slow}"
 
     def as_dict(self) -> dict[str, Any]:
         return {**vars(self), "faults": dict(self.faults)}

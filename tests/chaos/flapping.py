@@ -12,6 +12,7 @@ from gateway.simulate.demo.cable import Cable
 from gateway.simulate.receiver import Fault, Outcome
 
 _QUIET_S = 0.1
+LOST = "upstream loses the reply"
 
 
 @contextlib.asynccontextmanager
@@ -76,19 +77,24 @@ async def _kill(site: Site) -> None:
 async def _upstream(site: Site, experiment: Experiment, luck: Random, ended: asyncio.Event) -> None:
     answers = {
         "upstream 503": Outcome(status=503, take=False),
-        "upstream loses the reply": Outcome(fault=Fault.NO_REPLY, take=True),
+        LOST: Outcome(fault=Fault.NO_REPLY, take=True),
     }
     while not await _ends(ended, luck.uniform(0.3, 1.5)):
         how = luck.choice(("upstream gone", *answers))
         if how in answers:
+            asked: list[object] = []
 
-            def answer(_request: object, how: str = how) -> Outcome:
-                experiment.hit(how)
+            def answer(request: object, how: str = how, asked: list[object] = asked) -> Outcome:
+                asked.append(request)
+                if how == LOST:
+                    experiment.hit(how)  # each such reply makes its batch come again
                 return answers[how]
 
             site.upstream.decide = answer
             await _ends(ended, luck.uniform(0.2, 1.0))
             site.upstream.decide = None
+            if asked and how != LOST:
+                experiment.hit(how)  # one spell, however often it was asked
         else:
             await asyncio.to_thread(site.upstream.stop)
             experiment.hit(how)

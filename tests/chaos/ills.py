@@ -1,4 +1,4 @@
-"""Twelve things that go wrong at a site, each really done to a running one, and the words that name it to a person."""
+"""Thirteen things that go wrong at a site, each really done to a running one, and the words that name it to a person."""
 
 import contextlib
 import http.client

@@ -13,9 +13,9 @@ from typing import Any
 from bad_line import FINE, BadLine, Weather
 from experiment import Experiment
 from site_under_test import Site
+from trouble import WAIT_S, none_stands, until
 
 FAR_ENDS = ("home", "cloud")
-WAIT_S = 60.0  # bounded, and generous: the machine of a test may be busy with something else
 # Short deadlines, so that a far end that says nothing is noticed within a test.
 IMPATIENT = {
     "home": "timeout_s = 1.5\nkeepalive_s = 5",
@@ -91,6 +91,11 @@ class LinedSite:
     def doubles(self, far_end: str) -> int:
         return self._came(far_end) - self.arrived(far_end)
 
+    def may_double(self, *far_ends: str) -> int:
+        """Say how much the connections that ended explain: each had no more than a window on the way."""
+        ended = [self.line(far_end).did["connections"] - 1 for far_end in far_ends or FAR_ENDS]
+        return sum(self.site.window * max(0, number) for number in ended)
+
     def note(self, far_end: str, began: float) -> None:
         """Note that a far end was in trouble from then until now."""
         self._spells.append((far_end, began, time.time()))
@@ -148,7 +153,7 @@ class LinedSite:
         """Wait until the status names one of these faults for a sink; give its code."""
         names: set[str] = set()
         for _ in turns():
-            names |= (standing := await self._standing(far_end))
+            names |= (standing := await asyncio.to_thread(self._standing, far_end))
             if found := standing & set(codes):
                 return found.pop()
             await asyncio.sleep(0.1)
@@ -156,19 +161,14 @@ class LinedSite:
 
     async def cleared(self, far_end: str) -> None:
         """Wait until the status names no fault of a sink any more, other than what lies with single events."""
-        for _ in turns():
-            if not (standing := await self._standing(far_end)):
-                return
-            await asyncio.sleep(0.1)
-        raise AssertionError(f"{far_end}: {standing} is still named")
+        await none_stands(lambda: self._standing(far_end))
 
-    async def _standing(self, far_end: str) -> set[str]:
-        told = await asyncio.to_thread(self.status)
-        named = {fault["code"] for fault in told["faults"] if fault["subject"] == far_end}
+    def _standing(self, far_end: str) -> set[str]:
+        named = {fault["code"] for fault in self.status()["faults"] if fault["subject"] == far_end}
         return named - {"sink_rejects"}
 
-    async def fresh(self, since: datetime, far_ends: Collection[str] = FAR_ENDS) -> float:
-        """Wait until something that was received after an instant is at these far ends; give the seconds it took."""
+    async def new_since(self, since: datetime, far_ends: Collection[str] = FAR_ENDS) -> float:
+        """Wait until something that came after an instant, and over the line of the devices, is there; give the seconds."""
         place = {far_end: max(0, self._came(far_end) - 200) for far_end in far_ends}
         waiting = set(far_ends)
         for _ in turns():
@@ -230,14 +230,14 @@ async def suffer(lines: LinedSite, experiment: Experiment, trouble: Trouble, *, 
     if trouble.codes:
         await lines.fault(trouble.far_end, trouble.codes)
     await asyncio.sleep(hold_s)
-    await until(lambda: trouble.proof() > before, f"{trouble.name} never happened")
+    await until(lambda: trouble.proof() > before, f"{trouble.name} happens")
     if not is_lan:
-        await until(lambda: lines.arrived(other) > there, f"{other} suffered from {trouble.name}")
+        await until(lambda: lines.arrived(other) > there, f"{other} goes on in spite of {trouble.name}")
     over = datetime.now(UTC)
     await asyncio.to_thread(trouble.over)
     experiment.hit(trouble.name)
     lines.note(trouble.far_end, began)
-    recovered_s = await lines.fresh(over)
+    recovered_s = await lines.new_since(over)
     experiment.recovered(recovered_s)
     for far_end in FAR_ENDS if is_lan else (trouble.far_end,):
         await lines.cleared(far_end)
@@ -246,22 +246,16 @@ async def suffer(lines: LinedSite, experiment: Experiment, trouble: Trouble, *, 
     )
 
 
-async def until(holds: Callable[[], bool], otherwise: str) -> None:
-    for _ in turns():
-        if holds():
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError(otherwise)
-
-
 async def owed(ledger: Any, number: int) -> None:
     """Wait until so many answers were given: on a busy machine devices say less in the time of a short form."""
-    await until(lambda: len(ledger.obligations()) >= number, f"fewer than {number} pushes were accepted")
+    await until(lambda: len(ledger.obligations()) >= number, f"{number} pushes are accepted")
 
 
 async def settled(lines: LinedSite, experiment: Experiment, ledger: Any) -> None:
     """Wait until everything is delivered and hold both far ends against what the devices said."""
     await asyncio.to_thread(lines.site.settle)
     experiment.owe(len(ledger.obligations()))
-    experiment.judge(lines.site.judge(ledger))
+    for far_end, verdict in lines.site.judge(ledger, told=experiment.judge).items():
+        most = lines.may_double(far_end)
+        assert len(verdict.duplicates) <= most, f"{far_end}: {verdict}, its connections explain {most}"
     assert not lines.site.upstream.ledger.conflicts

@@ -42,7 +42,8 @@ class Tally:
 
     def __init__(self) -> None:
         self.faults: Counter[str] = Counter()
-        self.acknowledged = self.removed = self.lives = 0
+        self.verbs: Counter[str] = Counter()  # what was done, and had an effect
+        self.acknowledged = self.lives = 0
 
 
 def event_of(said: Said) -> Event:
@@ -233,6 +234,8 @@ class Life(RuleBasedStateMachine):
             case _:
                 expected = (0, 0, 0, len(told))
         assert expected == (appended.new, appended.duplicates, appended.held, appended.ignored), fate
+        done = ("append", "resend", "hold", "drop")
+        self.tally.verbs.update(dict(zip(done, expected, strict=True)))
 
     def refused(self, work: Coroutine[Any, Any, Any]) -> None:
         """There is no room for a stranger: nothing of the push may be anywhere."""
@@ -240,6 +243,7 @@ class Life(RuleBasedStateMachine):
         try:
             self.do(work)
         except Unadopted:
+            self.tally.verbs["turn away"] += 1
             self.model.committed()  # nothing of the push, but the places of the sinks went along
             return
         except StoreUnavailable:

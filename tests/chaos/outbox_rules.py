@@ -43,7 +43,8 @@ class AnyLife(SinkLife):
                 revision *= 10  # so far apart that what is held and what is in the log do not meet
             revision = 0 if fact.is_record else revision
             if not self.model.is_ambiguous(fact, revision, value):
-                self.push((fact, revision, value), kill=kill)
+                is_new = (revision, value) not in self.model.stated(fact)
+                self.tally.verbs["correct"] += self.push((fact, revision, value), kill=kill) and is_new
 
     @rule(device=everybody, chosen=st.lists(picks, min_size=1, max_size=4))
     def send_everything_again(self, device, chosen):
@@ -79,16 +80,17 @@ class AnyLife(SinkLife):
     @rule(device=strangers)
     def adopt(self, device):
         before = self.model.due()
-        self.attempt(
-            self.outbox.desk.decide(lambda desk: desk.adopt(device)), lambda _: self.model.adopt(device)
-        )
+        work = self.outbox.desk.decide(lambda desk: desk.adopt(device))
+        self.tally.verbs["adopt"] += self.attempt(work, lambda _: self.model.adopt(device))
         assert before is None or self.model.due() is not None
 
     @precondition(lambda self: any(self.model.held.values()))
     @rule(device=strangers)
     def ignore(self, device):
         def ignored(dropped):
-            assert self.model.ignore(device) == dropped.get(device, 0)
+            gone = self.model.ignore(device)
+            assert gone == dropped.get(device, 0)
+            self.tally.verbs["ignore"] += 1
 
         self.attempt(self.outbox.desk.decide(lambda desk: desk.ignore(device)), ignored)
 
@@ -97,7 +99,7 @@ class AnyLife(SinkLife):
     def notice(self, pick):
         device = sorted(self.model.ignored)[pick % len(self.model.ignored)]
         work = self.outbox.desk.decide(lambda desk: desk.notice(device))
-        self.attempt(work, lambda _: self.model.ignored.discard(device))
+        self.tally.verbs["notice"] += self.attempt(work, lambda _: self.model.ignored.discard(device))
 
     @precondition(lambda self: self.model.due())
     @rule(kill=kills)
@@ -108,6 +110,7 @@ class AnyLife(SinkLife):
             held = min(PIECE, len(self.model.held[device]))
             new, left = self.model.settle_piece(device)
             assert (new, held - new, 0, left) == (piece.new, piece.duplicates, piece.lettered, piece.left)
+            self.tally.verbs["settle what was held"] += new
 
         self.attempt(self.outbox.desk.settle(self.intake.prepared), settled, kill=kill)
 
@@ -117,7 +120,9 @@ class AnyLife(SinkLife):
     @rule(person=people)
     def erase(self, person):
         def erased(told):
-            assert self.model.erase(person) == told["events"]
+            entries = self.model.erase(person)
+            assert entries == told["events"]
+            self.tally.verbs["erase"] += entries > 0
             if not self.disk.is_troubled and not self.names(person):
                 files = b"".join(path.read_bytes() for path in self.directory.iterdir())
                 assert person.encode() not in files
@@ -156,6 +161,7 @@ class AnyLife(SinkLife):
             self.tally.faults["crash"] += 1
             self.reopen_copy()
         else:
+            self.tally.verbs["stop"] += 1
             self.stop()
             self.start()
 
@@ -175,3 +181,4 @@ class AnyLife(SinkLife):
             assert sorted(sink.owed) == sorted(found), name
             assert fresh in found, name
         self.the_store_is_what_the_model_says()
+        self.tally.verbs["end well"] += 1

@@ -29,6 +29,7 @@ class SinkLife(TrueLife):
         def enlisted(position):
             self.model.enlist(name, oldest=oldest)
             self.positions[name] = position
+            self.tally.verbs["enlist"] += 1
 
         start = "oldest" if oldest else "now"
         self.attempt(self.outbox.sinks.enlist(name, start=start, window=4), enlisted)
@@ -46,6 +47,7 @@ class SinkLife(TrueLife):
     def go_on_at_the_head(self):
         """A live-first sink that fell behind owes itself what waits, and goes on with what is new."""
         self.positions["live"].jump(self.outbox.head)
+        self.tally.verbs["fall behind"] += 1
         self.settle("live", [], now=True)
 
     @precondition(lambda self: any(position.arrears for position in self.positions.values()))
@@ -59,6 +61,7 @@ class SinkLife(TrueLife):
         position.advance_arrears(owed, entries[-1].seq if entries else owed.last)
         if owed.replay:
             position.replayed += len(entries)
+        self.tally.verbs["replay" if owed.replay else "deliver arrears"] += len(entries)
         self.settle(name, [] if owed.replay else entries, now=now)
 
     @precondition(lambda self: any(position.cursor for position in self.positions.values()))
@@ -68,12 +71,14 @@ class SinkLife(TrueLife):
         last = min(first + length, position.cursor)
         if first < last:
             position.ask_again(first, last)
+            self.tally.verbs["ask again"] += 1
             self.settle(name, [])
 
     def settle(self, name, entries, *, refused=(), now=False):
         """The far end has had these, and will never take some of them."""
         position, sink = self.positions[name], self.model.sinks[name]
         taken = [entry for entry in entries if entry not in refused]
+        self.tally.verbs.update(deliver=len(taken), reject=len(refused))
         for entry in entries:
             row = self.model.log[entry.seq]
             assert (row.said.fact.device, row.said.value) == (entry.device, value_of(entry.body))
@@ -115,10 +120,12 @@ class SinkLife(TrueLife):
         with reading.looking(self.directory) as conn:
             letter = letters.to_retry(conn, name)
         if taken:
+            self.tally.verbs["retry a letter"] += 1
             position.answer_letter(letter.entry.device)
             sink.answer(letter.entry.device, letter.entry.seq)
             self.insist(lambda: self.outbox.sinks.settle_now(position, answered=[letter.number]))
         else:
+            self.tally.verbs["retry a letter in vain"] += 1
             self.insist(lambda: self.outbox.write(lambda conn: conn.execute(mark, (0, chosen))))
 
     # Retention; not while held statements are on their way to the log, where they would meet half a fact
@@ -127,6 +134,8 @@ class SinkLife(TrueLife):
         """Have the model follow a removal; give what went."""
         gone = set(self.model.log) - {seq for (seq,) in self.ask("SELECT seq FROM events")}
         rows = [self.model.log[seq] for seq in gone]
+        expired = sum(len(gone & sink.owed) for sink in self.model.sinks.values())
+        self.tally.verbs.update(remove=len(gone), expire=expired)
         self.model.remove(gone, clock.now() if clock.plausible() else None)
         return rows
 
@@ -177,4 +186,4 @@ class SinkLife(TrueLife):
             assert self.hand.synced
             old = row.seq <= max(dates, default=0) if row.said.unsynced else row.said.received < cutoff
             assert old, row
-        self.tally.removed += len(gone)
+        self.tally.verbs["remove by age"] += len(gone)

@@ -1,5 +1,6 @@
 """The regions of a store's files, by what they hold, and the kinds of damage that are done to them."""
 
+import os
 import random
 import sqlite3
 from collections.abc import Iterator
@@ -87,16 +88,24 @@ KINDS = ("flip", "zero", "garbage", "truncate")
 
 
 def damage(store: Path, region: Region, kind: str, chance: random.Random) -> None:
-    """Do one kind of damage to one region of a store's file."""
+    """Do one kind of damage to one region of a store's file; afterwards it is really another one."""
     with (store.parent / (store.name + region.suffix)).open("r+b") as file:
         if kind == "truncate":
-            file.truncate(region.start + chance.randrange(region.size))
+            whole = file.seek(0, os.SEEK_END)
+            assert file.truncate(region.start + chance.randrange(region.size)) < whole, (
+                f"{region} is not there"
+            )
             return
         file.seek(region.start)
-        content = bytearray(file.read(region.size))
+        before = file.read(region.size)
+        content = bytearray(before)
         if kind == "flip":
             content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        elif kind == "zero":
+            # A page that was never used is zero already: then it is the opposite.
+            content[:] = bytes(len(content)) if any(content) else b"\xff" * len(content)
         else:
-            content[:] = bytes(len(content)) if kind == "zero" else chance.randbytes(len(content))
+            content[:] = chance.randbytes(len(content))
+        assert content != before, f"{kind} did nothing to {region}"
         file.seek(region.start)
         file.write(content)

@@ -112,7 +112,9 @@ def test_day_of_a_site(tmp_path: Path, experiment: Experiment, scale: Scale) -> 
         assert [0] == throttled
         experiment.recovered(site.fresh_event(ledger, timeout_s=120, at=stage.now))
         site.settle(timeout_s=120)
-        experiment.judge(site.judge(ledger))
+        site.judge(ledger, told=experiment.judge)
+        for far_end in site.in_order:
+            site.doubles_in_flight(far_end, site.window)
         expected = expected_tallies(ledger)
         assert expected == counters_tallies(site)
         assert expected_people(ledger) == {
@@ -124,7 +126,9 @@ def test_day_of_a_site(tmp_path: Path, experiment: Experiment, scale: Scale) -> 
         account = site.daemon.asked("account")
         assert 0 == account.returncode, account.stdout
         experiment.owe(len(ledger.obligations()))
-        experiment.demand(obligations=scale.pick(10_000, 60_000), faults=scale.pick(6, 24))
+        # Only a kill makes something come again: no more than a window at each far end.
+        doubled = 2 * site.window * experiment.faults["kill -9"]
+        experiment.demand(obligations=scale.pick(10_000, 60_000), faults=scale.pick(6, 24), doubled=doubled)
     finally:
         site.close()
         asked.stop()

@@ -65,7 +65,7 @@ async def test_day_of_trouble(lines, experiment, scale):
     await settled(lines, experiment, ledger)
     for far_end in ("home", "cloud"):
         lines.doubles_only_in_trouble(far_end)
-    experiment.demand(obligations=scale.pick(50, 10_000), faults=len(plan))
+    experiment.demand(obligations=scale.pick(50, 10_000), faults=len(plan), doubled=lines.may_double())
 
 
 def device_time(seconds: float) -> str:

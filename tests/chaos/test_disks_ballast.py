@@ -5,7 +5,9 @@ import sqlite3
 import time
 
 import pytest
+from lined_site import owed
 from load import Load, mixed
+from site_under_test import IN_ORDER
 from small_disk import MIB, SmallDisk
 from trouble import attempt, cleared, fresh, judged, named, refused_more, until
 
@@ -16,16 +18,17 @@ from gateway.simulate.receiver import Outcome
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 WINDOW, BATCH = 20, 10
-SITE = {"window": WINDOW, "batch": BATCH}
+SITE = {"window": WINDOW, "batch": BATCH, "home": IN_ORDER}
 AWAY = Outcome(status=503, take=False)
 BALLAST = "min_free_bytes = 0\nballast_bytes = 4194304"
 NONE = "min_free_bytes = 0\nballast_bytes = 0"
 
 
 @pytest.fixture
-def disk(site, tmp_path):
+def disk(site, tmp_path, experiment):
     """The store on a file system of its own; the daemon is down when it is taken away."""
     small = SmallDisk(tmp_path / "disk.img", tmp_path / "store", size=24 * MIB)
+    experiment.remarks.append(f"on {small.kind}")
     yield small
     if site.daemon.running:
         site.daemon.kill()
@@ -76,13 +79,15 @@ async def test_without_ballast_a_full_disk_holds_up_deliveries(site, disk, exper
     experiment.hit("deliveries held up by a full disk")
     disk.empty()
     experiment.recovered(await fresh(site, ledger))
-    await judged(site, experiment, ledger, faults=1, window=WINDOW)
+    # Nothing ended, so nothing that was sent is sent again, noted or not.
+    doubled = await judged(site, experiment, ledger, doubling=0)
+    experiment.demand(obligations=30, faults=1, doubled=doubled)
 
 
 @pytest.mark.site_with(**SITE, store=BALLAST)
 async def test_with_ballast_a_full_disk_holds_up_nothing_that_is_kept(site, disk, experiment, scale):
     """Without a byte on the disk the backlog leaves and is noted, a kill and a start change nothing, and it comes back."""
-    ledger, rounds = Ledger(), scale.pick(1, 8)
+    ledger, rounds, owing = Ledger(), scale.pick(1, 8), scale.pick(30, 400)
     site.daemon.start()
     size = 4 * MIB
     await until(lambda: ballast.held(disk.place) == size, "the ballast is made")
@@ -111,5 +116,7 @@ async def test_with_ballast_a_full_disk_holds_up_nothing_that_is_kept(site, disk
         experiment.recovered(time.monotonic() - ended)
         await until(lambda: ballast.held(disk.place) == size, "the ballast is made again")
         await cleared(site, {"disk_full", "store_failed"})
-    await judged(site, experiment, ledger, faults=2 * rounds, window=WINDOW)
-    experiment.demand(obligations=scale.pick(30, 400), faults=3 * rounds)
+    async with Load(devices):
+        await owed(ledger, owing)
+    doubled = await judged(site, experiment, ledger, doubling=rounds)  # the kills
+    experiment.demand(obligations=owing, faults=3 * rounds, doubled=doubled)

@@ -7,7 +7,9 @@ import signal
 import time
 
 import pytest
+from lined_site import owed
 from load import Load, mixed
+from site_under_test import IN_ORDER
 from small_disk import MIB, SmallDisk
 from steering import FaultyDisk
 from trouble import acknowledged_more, attempt, cleared, fresh, judged, named, refusals, refused_more, until
@@ -17,7 +19,7 @@ from gateway.simulate.ledger import Ledger
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 WINDOW, BATCH = 100, 20
-SITE = {"window": WINDOW, "batch": BATCH}
+SITE = {"window": WINDOW, "batch": BATCH, "home": IN_ORDER}
 FAILED = {"store_failed", "store_full"}
 
 
@@ -30,7 +32,7 @@ def faulty(site, tmp_path):
     disk.close()
 
 
-async def failing(site, faulty, experiment, ledger, *, kinds: int, rounds: int, seed: int) -> None:
+async def failing(site, faulty, experiment, ledger, *, kinds: int, rounds: int, seed: int, owing: int) -> int:
     """Fail some operations at random moments, again and again; now and then kill the daemon right behind a failure."""
     chance = random.Random(seed)
     devices = mixed(site.url, ledger, seed=seed)
@@ -56,29 +58,47 @@ async def failing(site, faulty, experiment, ledger, *, kinds: int, rounds: int, 
         faulty.heal()
         experiment.recovered(await fresh(site, ledger))
         await cleared(site, FAILED)
-    await judged(site, experiment, ledger, faults=rounds + 1, window=WINDOW)
+        await owed(ledger, owing)
+    # A disk that fails holds up what leaves, and sends nothing again; only a kill does.
+    return await judged(site, experiment, ledger, doubling=experiment.faults["kill -9 behind a failure"])
 
 
 @pytest.mark.site_with(**SITE)
 async def test_disk_eio_on_write(site, faulty, experiment, scale):
     """Writes that fail at random moments cost no event that was answered with success."""
-    await failing(
-        site, faulty, experiment, Ledger(), kinds=FaultyDisk.WRITE, rounds=scale.pick(2, 60), seed=41
+    owing = scale.pick(30, 1_000)
+    doubled = await failing(
+        site,
+        faulty,
+        experiment,
+        Ledger(),
+        kinds=FaultyDisk.WRITE,
+        rounds=scale.pick(2, 60),
+        seed=41,
+        owing=owing,
     )
     experiment.hit("write failed", faulty["writes_failed"])
-    experiment.demand(obligations=scale.pick(30, 1_000), faults=scale.pick(12, 70))
+    experiment.demand(obligations=owing, faults=scale.pick(12, 70), doubled=doubled)
 
 
 @pytest.mark.site_with(**SITE)
 async def test_disk_eio_on_sync(site, faulty, experiment, scale):
     """After a failed sync, whether its pages are gone or not, no success answer covers what was in that commit."""
-    await failing(
-        site, faulty, experiment, Ledger(), kinds=FaultyDisk.SYNC, rounds=scale.pick(2, 60), seed=42
+    owing = scale.pick(30, 1_000)
+    doubled = await failing(
+        site,
+        faulty,
+        experiment,
+        Ledger(),
+        kinds=FaultyDisk.SYNC,
+        rounds=scale.pick(2, 60),
+        seed=42,
+        owing=owing,
     )
     experiment.hit("sync failed", faulty["syncs_failed"])
     experiment.remarks.append(f"{faulty['lost']} writes taken back")
     assert faulty["lost"] > scale.pick(0, 50), "no failed sync lost its pages: the worst case was not tried"
-    experiment.demand(obligations=scale.pick(30, 1_000), faults=scale.pick(12, 70))
+    experiment.demand(obligations=owing, faults=scale.pick(12, 70), doubled=doubled)
 
 
 @pytest.mark.site_with(**SITE)
@@ -93,15 +113,14 @@ async def test_disk_that_does_not_fail(site, faulty, experiment, scale):
     assert 0 == refusals(devices)
     assert 0 == faulty.failed
     assert faulty["syncs"] > 5
-    await judged(site, experiment, ledger, faults=0, window=WINDOW)
-    assert 0 == experiment.duplicated
-    experiment.demand(obligations=scale.pick(30, 300), faults=0)
+    doubled = await judged(site, experiment, ledger, doubling=0)
+    experiment.demand(obligations=scale.pick(30, 300), faults=0, doubled=doubled)
 
 
 @pytest.mark.site_with(**SITE)
 async def test_disk_read_only_for_a_while(site, faulty, experiment, scale):
     """While every write and every opening for writing is answered with EROFS pushes are refused; then all goes on."""
-    ledger, rounds = Ledger(), scale.pick(1, 10)
+    ledger, rounds, owing = Ledger(), scale.pick(1, 10), scale.pick(30, 500)
     devices = mixed(site.url, ledger, seed=44)
     site.daemon.start()
     async with Load(devices):
@@ -116,15 +135,19 @@ async def test_disk_read_only_for_a_while(site, faulty, experiment, scale):
             faulty.heal()
             experiment.recovered(await fresh(site, ledger))
             await cleared(site, FAILED)
+        await owed(ledger, owing)
     experiment.hit("write answered with EROFS", faulty["writes_failed"])
-    await judged(site, experiment, ledger, faults=rounds, window=WINDOW)
-    experiment.demand(obligations=scale.pick(30, 500), faults=20 * rounds)
+    doubled = await judged(
+        site, experiment, ledger, doubling=0
+    )  # nothing ended: what was sent is not sent again
+    experiment.demand(obligations=owing, faults=20 * rounds, doubled=doubled)
 
 
 @pytest.fixture
-def breaking(site, tmp_path):
+def breaking(site, tmp_path, experiment):
     """The store on an ext4 of its own, which the kernel makes read-only when it meets an error."""
     small = SmallDisk(tmp_path / "disk.img", tmp_path / "store", size=24 * MIB, need_ext4=True)
+    experiment.remarks.append(f"on {small.kind}")
     yield small
     if site.daemon.running:
         site.daemon.kill()
@@ -167,5 +190,7 @@ async def test_disk_remounted_read_only_by_the_kernel(site, breaking, experiment
             experiment.recovered(time.monotonic() - repaired)
             if number < rounds - 1:
                 await asyncio.to_thread(site.daemon.stop)
-    await judged(site, experiment, ledger, faults=2 * rounds, window=WINDOW)
-    experiment.demand(obligations=scale.pick(20, 300), faults=12 * rounds)
+    doubled = await judged(
+        site, experiment, ledger, doubling=rounds
+    )  # each stop on a disk that notes nothing
+    experiment.demand(obligations=scale.pick(20, 300), faults=12 * rounds, doubled=doubled)

@@ -5,7 +5,9 @@ import hashlib
 import time
 
 import pytest
+from lined_site import owed
 from load import Load, mixed, terminal
+from site_under_test import IN_ORDER
 from small_disk import MIB, SmallDisk
 from trouble import (
     acknowledged,
@@ -28,22 +30,23 @@ from gateway.simulate.terminal_json import Firmware
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 WINDOW, BATCH = 100, 20
-SITE = {"window": WINDOW, "batch": BATCH}
+SITE = {"window": WINDOW, "batch": BATCH, "home": IN_ORDER}
 SAID = {"disk_full", "store_full", "store_failed"}
 AWAY = Outcome(status=503)
 
 
 @pytest.fixture
-def disk(site, tmp_path):
+def disk(site, tmp_path, experiment):
     """The store on a file system of its own; the daemon is down when it is taken away."""
     small = SmallDisk(tmp_path / "disk.img", tmp_path / "store", size=24 * MIB)
+    experiment.remarks.append(f"on {small.kind}")
     yield small
     if site.daemon.running:
         site.daemon.kill()
     small.close()
 
 
-async def filled(site, disk, experiment, ledger, *, leave: int, rounds: int, seed: int) -> None:
+async def filled(site, disk, experiment, ledger, *, leave: int, rounds: int, seed: int, owing: int) -> int:
     devices = mixed(site.url, ledger, seed=seed)
     site.daemon.start()
     async with Load(devices):
@@ -64,27 +67,34 @@ async def filled(site, disk, experiment, ledger, *, leave: int, rounds: int, see
             disk.empty()
             experiment.recovered(await fresh(site, ledger))
             await cleared(site, SAID)
-    await judged(site, experiment, ledger, faults=rounds, window=WINDOW)
+        await owed(ledger, owing)
+    return await judged(
+        site, experiment, ledger, doubling=0
+    )  # nothing ended: what was sent is not sent again
 
 
 @pytest.mark.site_with(**SITE, store="min_free_bytes = 2097152")
 async def test_disk_full_down_to_the_reserve(site, disk, experiment, scale):
     """At the reserve pushes are refused, all that is kept goes out meanwhile, and with room everything is taken again."""
-    await filled(site, disk, experiment, Ledger(), leave=MIB, rounds=scale.pick(1, 8), seed=21)
-    experiment.demand(obligations=scale.pick(30, 800), faults=10)
+    owing = scale.pick(30, 800)
+    rounds = scale.pick(1, 8)
+    doubled = await filled(site, disk, experiment, Ledger(), leave=MIB, rounds=rounds, seed=21, owing=owing)
+    experiment.demand(obligations=owing, faults=10, doubled=doubled)
 
 
 @pytest.mark.site_with(**SITE, store="min_free_bytes = 0")
 async def test_disk_full_to_the_last_byte(site, disk, experiment, scale):
     """Without a reserve the disk itself refuses: no success without a commit, what is kept goes out, nothing is lost."""
-    await filled(site, disk, experiment, Ledger(), leave=0, rounds=scale.pick(1, 5), seed=22)
-    experiment.demand(obligations=scale.pick(30, 800), faults=10)
+    owing = scale.pick(30, 800)
+    rounds = scale.pick(1, 5)
+    doubled = await filled(site, disk, experiment, Ledger(), leave=0, rounds=rounds, seed=22, owing=owing)
+    experiment.demand(obligations=owing, faults=10, doubled=doubled)
 
 
 @pytest.mark.site_with(**SITE, store="min_free_bytes = 0")
 async def test_disk_full_while_delivering(site, disk, experiment, scale):
     """A backlog that drains on a disk without a byte, with kills in between, comes whole; doubles stay in the window."""
-    ledger, rounds = Ledger(), scale.pick(1, 6)
+    ledger, rounds, came_up = Ledger(), scale.pick(1, 6), 0
     site.daemon.start()
     async with Load(mixed(site.url, ledger, seed=30)):
         for _ in range(rounds):
@@ -100,7 +110,7 @@ async def test_disk_full_while_delivering(site, disk, experiment, scale):
             # Each start is an attempt, as systemd makes them: one that cannot be leaves everything as it is.
             came = await asyncio.to_thread(attempt, site)
             experiment.hit("start on a full disk")
-            experiment.remarks.append("came up" if came else "waited for room")
+            came_up += came
             await asyncio.sleep(0.5)
             disk.empty()
             ended = time.monotonic()
@@ -108,14 +118,16 @@ async def test_disk_full_while_delivering(site, disk, experiment, scale):
                 await asyncio.to_thread(site.daemon.start)
             await fresh(site, ledger)
             experiment.recovered(time.monotonic() - ended)
-    experiment.remarks[:] = [f"{experiment.remarks.count('came up')} starts came up on the full disk"]
-    await judged(site, experiment, ledger, faults=2 * rounds, window=WINDOW)
-    experiment.demand(obligations=scale.pick(30, 500), faults=3 * rounds)
+    experiment.remarks.append(f"{came_up} starts came up on the full disk")
+    # The kills, and the starts that ended by themselves on the full disk.
+    doubled = await judged(site, experiment, ledger, doubling=2 * rounds - came_up)
+    experiment.demand(obligations=scale.pick(30, 500), faults=3 * rounds, doubled=doubled)
 
 
 @pytest.mark.site_with(**SITE, store="min_free_bytes = 0", more="[pictures]\nkeep = true\n")
 async def test_disk_full_with_pictures(site, disk, experiment, scale):
     """With pictures to keep, a full disk costs pictures before it costs events; what was answered is not lost."""
+    owing = scale.pick(20, 300)
     ledger, rounds = Ledger(), scale.pick(1, 8)  # what is kept must fit on the small disk
     shown = Firmware(picture_bytes=20_000)
     terminals = [
@@ -141,7 +153,10 @@ async def test_disk_full_with_pictures(site, disk, experiment, scale):
             disk.empty()
             experiment.recovered(await fresh(site, ledger))
             await cleared(site, SAID | {"pictures_given_up"})
-    await judged(site, experiment, ledger, faults=rounds, window=WINDOW)
+        await owed(ledger, owing)
+    doubled = await judged(
+        site, experiment, ledger, doubling=0
+    )  # nothing ended: what was sent is not sent again
     kept = [path for path in (disk.place / "pictures").iterdir() if path.suffix == ".jpg"]
     said = {event_of(one)["data"].get("picture_sha256") for one in site.events_at("cloud")} - {None}
     assert {path.stem for path in kept} == said, (
@@ -149,4 +164,4 @@ async def test_disk_full_with_pictures(site, disk, experiment, scale):
     )
     assert all(hashlib.sha256(path.read_bytes()).hexdigest() == path.stem for path in kept)
     experiment.remarks.append(f"{len(kept)} pictures kept")
-    experiment.demand(obligations=scale.pick(20, 300), faults=6 * rounds)
+    experiment.demand(obligations=owing, faults=6 * rounds, doubled=doubled)

@@ -7,13 +7,14 @@ import time
 from pathlib import Path
 
 import pytest
-from killing import WINDOW, chance, under_load
+from killing import IN_A_ROW, chance, may_double, under_load
 from memory_group import MemoryGroup, unit_ceiling
 
 MIB = 2**20
 _BODY = 2 * MIB - 4096  # the largest that is taken, not quite sent
+_HELD = 20 * MIB  # what the senders must bring about, or nothing was tried
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.site_with(window=WINDOW, batch=20)]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.site_with(**IN_A_ROW)]
 
 
 @pytest.fixture
@@ -54,6 +55,15 @@ async def _hold(port: int, source: str) -> None:
         await asyncio.sleep(0.2)
 
 
+async def most_held(group, before, *, least_s):
+    """Look on for so long, and on a busy machine until enough is held; give the most that was held at once."""
+    began, held = time.monotonic(), 0
+    while (gone_s := time.monotonic() - began) < least_s or (held <= _HELD and gone_s < least_s + 60):
+        held = max(held, group.in_use() - before)
+        await asyncio.sleep(0.1)
+    return held
+
+
 async def test_memory_ceiling_is_far_away(site, experiment, group, scale):
     """The control run: load, with all the bodies that the port holds at once, stays below what the unit allows softly."""
     experiment.control = True
@@ -61,11 +71,10 @@ async def test_memory_ceiling_is_far_away(site, experiment, group, scale):
     async with under_load(site, experiment, chance(4721), owing=300):
         before = group.in_use()
         async with bodies_held(site.daemon.port, 60):
-            await asyncio.sleep(scale.pick(4.0, 60.0))
-            held = group.in_use() - before
-    experiment.demand(obligations=300, faults=0)
+            held = await most_held(group, before, least_s=scale.pick(4.0, 60.0))
+    experiment.demand(obligations=300, faults=0, doubled=0)
     assert 0 == group.kills()
-    assert held > 20 * MIB, f"only {held:,} bytes were held"
+    assert held > _HELD, f"only {held:,} bytes were held"
     experiment.ceiling("MiB of memory", group.highest() / MIB, unit_ceiling("MemoryHigh") / MIB)
 
 
@@ -83,5 +92,6 @@ async def test_memory_ceiling_reached(site, experiment, group, scale):
             experiment.hit("out of memory")
             group.limit(unit_ceiling("MemoryMax"))
             await asyncio.to_thread(site.daemon.start)
-    experiment.demand(obligations=30 * times, faults=times)
+    doubled = sum(may_double(experiment.faults).values())
+    experiment.demand(obligations=30 * times, faults=times, doubled=doubled)
     assert site.daemon.starts == times + 1

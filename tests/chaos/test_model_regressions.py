@@ -118,3 +118,25 @@ def test_who_was_ignored_and_then_erased_is_in_no_file(state):
     state.stranger_states_new_facts(device="terminal-y", kill=None, number=2, person="ada-4711", value=4)
     state.ignore(device="terminal-y")
     state.erase(person="ada-4711")
+
+
+def test_what_chance_seldom_does_is_done_once(state):
+    """Letters that are retried, events that expire, replays and removals by age: a life with each of them balances."""
+    before = AnyLife.tally.verbs.copy()
+    state.state_new_facts(device="counter-a", number=6, value=2, person="ada-4711", big=False, kill=None)
+    state.state_new_facts(device="counter-b", number=6, value=2, person="ada-4711", big=False, kill=None)
+    state.deliver(name="strict", number=4, refused={0, 1}, now=True)
+    state.retry_a_letter(name="strict", pick=0, taken=False)
+    state.retry_a_letter(name="strict", pick=0, taken=True)
+    state.ask_again(name="strict", first=0, length=3)
+    state.deliver_arrears(name="strict", pick=0, number=2, now=True)
+    state.give_up_owed(number=3)
+    for name in ("strict", "live"):
+        for _ in range(4):
+            state.deliver(name=name, number=6, refused=set(), now=True)
+    state.let_time_pass(seconds=1, jump=(40 * 24, True), epoch=False)
+    state.tidy_up_by_age()
+    done = AnyLife.tally.verbs - before
+    assert 1 == done["retry a letter"] == done["retry a letter in vain"]
+    seldom = {"reject", "ask again", "replay", "expire", "remove", "remove by age"}
+    assert set() == seldom - set(done), done

@@ -131,7 +131,7 @@ def test_power_cut_of_a_restore(library, tmp_path, experiment, scale):
     cuts = [cut_everywhere(life, box.folder, store_in, luck, scale.pick(1, 20)) for life in lives]
     held(cuts[0], experiment)
     losing(cuts[1], experiment)
-    experiment.demand(obligations=200, faults=200)
+    experiment.demand(obligations=200, faults=200, doubled=None)  # files: no far end
 
 
 def test_power_cut_of_a_backup(library, tmp_path, experiment, scale):
@@ -155,4 +155,4 @@ def test_power_cut_of_a_backup(library, tmp_path, experiment, scale):
 
         found = cut_everywhere(life, out, file_in, luck, scale.pick(3, 20))
         (held if len(program) == 2 else losing)(found, experiment)
-    experiment.demand(obligations=100, faults=100)
+    experiment.demand(obligations=100, faults=100, doubled=None)  # files: no far end

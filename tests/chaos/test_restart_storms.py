@@ -10,11 +10,11 @@ from random import Random
 import pytest
 from first_version import as_first_version
 from keeping import NOON, count, counter, fill, opened, rows
-from killing import WINDOW, chance, under_load
+from killing import IN_A_ROW, WINDOW, chance, may_double, under_load
 
 from gateway.outbox import schema
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.site_with(window=WINDOW, batch=20)]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.site_with(**IN_A_ROW)]
 
 
 async def test_kill_again_before_it_is_ready(site, experiment, scale):
@@ -30,7 +30,8 @@ async def test_kill_again_before_it_is_ready(site, experiment, scale):
             began = time.monotonic()
             await asyncio.to_thread(site.daemon.start)
             start_s = min(time.monotonic() - began, 3.0)
-    experiment.demand(obligations=10 * kills, faults=kills)
+    doubled = sum(may_double(experiment.faults).values())
+    experiment.demand(obligations=10 * kills, faults=kills, doubled=doubled)
     assert experiment.faults["kill -9 before ready"] >= early
 
 
@@ -106,11 +107,13 @@ async def test_kill_while_the_store_migrates(site, experiment, scale):
     """A store of the first version, owing events, is migrated by starts that are killed in the middle of it."""
     luck, kills = chance(4715), scale.pick(4, 100)
     owed: Owed = {}
+    stores = 0
     inside_wanted, most = scale.pick(1, 20), 5 * kills
     within_s = 0.03  # narrowed until it meets the migration, however fast the disk is
     while experiment.faults.total() < kills or experiment.faults["kill -9 while migrating"] < inside_wanted:
         if experiment.faults.total() > most:
             break
+        stores += 1
         new = await old_store(site, len(owed), events=300)
         for _ in range(luck.randint(2, 4)):
             inside = await kill_in_the_opening(site, luck, within_s)
@@ -134,5 +137,9 @@ async def test_kill_while_the_store_migrates(site, experiment, scale):
             spurious=sum(mark not in owed for mark, _ in came),
             duplicated=len(came) - len(dict(came)),
         )
-    experiment.demand(obligations=300, faults=kills)
+    for far_end in site.in_order:
+        site.doubles_in_flight(far_end, WINDOW)
+    # A start that is killed while it migrates has sent nothing yet, and the last kill of each store is its end.
+    doubled = sum(may_double({"kill -9": experiment.faults["kill -9"] - stores}).values())
+    experiment.demand(obligations=300, faults=kills, doubled=doubled)
     assert experiment.faults["kill -9 while migrating"] >= inside_wanted

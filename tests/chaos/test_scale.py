@@ -12,6 +12,8 @@ from counted_site import FAR_ENDS, CountedSite, Replay
 TERMINALS = 64
 _MEMORY_MB = 96
 _WAL_MB = 64
+_RECORDS_PER_S = 583  # 700,000 in the twenty minutes of the long form: half of what two shared cores do
+_INGEST = 0.6  # of the rate with an empty store; seen 0.87, and a machine that does other things moves either of them
 pytestmark = pytest.mark.slow
 
 
@@ -52,10 +54,7 @@ def test_all_terminals_replaying_at_once(counted, experiment, scale):
         )
     assert counted.wait_delivered(total, timeout_s=scale.pick(60, 900)), counted.ask("count")
     experiment.recovered(counted.live_count())
-    for verdict in counted.judged(accepted, spare=1).values():
-        experiment.found(
-            **{name: verdict[name] for name in ("missing", "spurious")}, duplicated=verdict["doubles"]
-        )
+    hold(counted, experiment, accepted)
     in_log = counted.rows(
         "SELECT count(DISTINCT json_extract(body, '$.data.uuid')) FROM events WHERE kind = 'access'"
     )
@@ -68,17 +67,27 @@ def test_all_terminals_replaying_at_once(counted, experiment, scale):
     experiment.ceiling("descriptors", most["descriptors"], TERMINALS + 60)
     experiment.ceiling("WAL MB", most["WAL MB"], _WAL_MB)
     experiment.ceiling("store B/record", most["store MB"] * 1e6 / total, scale.pick(2_500, 1_500))
-    experiment.demand(obligations=scale.pick(1_600, 100 * int(cap_s)), faults=TERMINALS)
+    experiment.demand(
+        obligations=scale.pick(1_600, int(_RECORDS_PER_S * cap_s)),
+        faults=TERMINALS,
+        doubled=counted.explained,
+    )
+
+
+def hold(counted, experiment, owed):
+    """Hold both far ends against what every device is owed; one record of each may have come unanswered."""
+    for verdict in counted.judged(owed, spare=1).values():
+        what = {name: verdict[name] for name in ("missing", "wrong", "spurious")}
+        experiment.found(**what, duplicated=verdict["doubles"])
+    counted.doubles_in_flight()
 
 
 def rate_of(counted, records, first=0):
     """Have sixteen terminals push from their record ``first`` on; give what is owed of each, and the records per second."""
     replay = Replay(counted.directory, picture_bytes=3_000)
-    told = json.loads(
-        replay.start(
-            counted.daemon.port, terminals=16, records=records, first=first, seconds=60
-        ).communicate()[0]
-    )
+    how = {"terminals": 16, "records": records, "first": first, "seconds": 240}
+    told = json.loads(replay.start(counted.daemon.port, **how).communicate()[0])
+    assert {records} == set(told["accepted"]), told  # or the next ones would not go on where these ended
     return (
         {n: first + count for n, count in enumerate(told["accepted"])},
         sum(told["accepted"]) / told["seconds"],
@@ -106,7 +115,7 @@ def drained(counted, events, cap_s, lives, most):
 def test_a_month_of_events_waiting(counted, experiment, scale):
     """With a month of events waiting it starts, receives and drains as ever, new counts first, and all of it arrives."""
     events, pushes = scale.pick(10_000, 10_000_000), scale.pick(10, 1_000)
-    cap_s = scale.pick(60, float(os.environ.get("DRAIN_S", "1080")))
+    cap_s = scale.pick(90, 2_400)
     free = shutil.disk_usage(counted.directory).free
     if free < events * 900 + 2**30:
         pytest.fail(
@@ -115,6 +124,7 @@ def test_a_month_of_events_waiting(counted, experiment, scale):
     counted.daemon.start()
     early, empty_rate = rate_of(counted, pushes)
     assert counted.wait_delivered(sum(early.values()), timeout_s=60), counted.ask("count")
+    counted.doubles_in_flight()
     counted.daemon.stop()
     shutil.rmtree(counted.store.parent)
     base = waiting.begin(counted.store.parent)
@@ -134,30 +144,33 @@ def test_a_month_of_events_waiting(counted, experiment, scale):
     counted.ask("base", base)
     before = counted.ask("count")
     accepted, rate = rate_of(counted, pushes, first=pushes)
+    for again in range(2, 4):  # who works beside it may slow one down, and not all three
+        if rate < _INGEST * empty_rate:
+            accepted, other = rate_of(counted, pushes, first=again * pushes)
+            rate = max(rate, other)
+    counted.doubles_in_flight()  # the tries while they were away had nothing on its way
     lives, most, began = [], counted.use(), time.monotonic()
     counted.far_ends_return()
     total = events + sum(accepted.values()) - sum(early.values())
     whole = drained(counted, total + sum(early.values()), cap_s, lives, most)
+    assert whole, f"not drained in {cap_s} s: {counted.ask('count')} of {total:,}"
     seconds = time.monotonic() - began
     experiment.recovered(counted.live_count())
     experiment.owe(total)
-    verdicts = counted.judged({**owed, **accepted}, spare=1)
-    for name, verdict in verdicts.items():
-        arrived = verdict["unique"] - before[name]["unique"]
-        noted = counted.delivered()[name]
-        missing = verdict["missing"] if whole else max(noted - arrived, 0)
-        experiment.found(missing=missing, spurious=verdict["spurious"], duplicated=verdict["doubles"])
+    hold(counted, experiment, {**owed, **accepted})
+    for name, told in counted.ask("count").items():
+        arrived = told["unique"] - before[name]["unique"]
         experiment.remarks.append(f"{name} {arrived / seconds:,.0f} events/s")
-        if not whole:
-            experiment.remarks.append(
-                f"{name} had {arrived:,} of {total:,} when the time of {cap_s:.0f} s was up"
-            )
     experiment.remarks.append(f"receiving {rate:,.0f}/s, {empty_rate:,.0f}/s with an empty store")
-    experiment.ceiling("ms from start to ready", min(starts) * 1000, scale.pick(30_000, 5_000))
+    if scale.soak:  # some hundred pushes of the short form measure nothing
+        assert rate >= _INGEST * empty_rate, (
+            f"{rate:,.0f}/s with a month waiting, {empty_rate:,.0f}/s without"
+        )
+    experiment.ceiling("ms from start to ready", max(starts) * 1000, scale.pick(30_000, 5_000))
     experiment.ceiling(
         "ms until a new count is at both far ends", max(lives, default=0) * 1000, scale.pick(30_000, 10_000)
     )
     experiment.ceiling("memory MB", most["memory MB"], _MEMORY_MB)
     experiment.ceiling("WAL MB", most["WAL MB"], _WAL_MB)
     experiment.ceiling("store B/event", most["store MB"] * 1e6 / total, 900)
-    experiment.demand(obligations=events, faults=1)
+    experiment.demand(obligations=events, faults=1, doubled=counted.explained)

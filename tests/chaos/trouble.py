@@ -1,19 +1,15 @@
 """What the experiments with disks share: devices that can be asked, a status that is waited for, a fresh event."""
 
 import asyncio
-import itertools
-import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
-
-from load import LINE, terminal
 
 from gateway.control.client import Client
 from gateway.simulate.device import Device
 from gateway.simulate.ledger import Ledger
 
-_newcomers = itertools.count(90_000)
+WAIT_S = 60.0  # bounded, and generous: the machine of a test may be busy with something else
 
 
 def refusals(devices: Sequence[Device]) -> int:
@@ -26,7 +22,7 @@ def acknowledged(devices: Sequence[Device]) -> int:
 
 
 async def until(
-    true: Callable[[], Any], what: str, *, wait_s: float = 40.0, every_s: float = 0.05, but: Any = ""
+    true: Callable[[], Any], what: str, *, wait_s: float = WAIT_S, every_s: float = 0.05, but: Any = ""
 ) -> float:
     """Wait until something holds; give how long that took. ``but`` is shown when it does not come."""
     began = time.monotonic()
@@ -61,37 +57,22 @@ async def named(site, codes: set[str], *, wait_s: float = 20.0) -> dict[str, Any
         await asyncio.sleep(0.2)
 
 
-async def cleared(site, codes: set[str], *, wait_s: float = 30.0) -> None:
-    """Wait until the status names none of these faults."""
+async def none_stands(standing: Callable[[], Collection[str]], *, wait_s: float = WAIT_S) -> None:
+    """Wait until nothing is named any more; who asks may block."""
     last = time.monotonic() + wait_s
-    while codes & (told := await asyncio.to_thread(faults, site)).keys():
-        assert time.monotonic() < last, f"still there: {codes & told.keys()}"
+    while codes := await asyncio.to_thread(standing):
+        assert time.monotonic() < last, f"still there: {codes}"
         await asyncio.sleep(0.2)
 
 
-async def fresh(site, ledger: Ledger, *, wait_s: float = 60.0) -> float:
-    """Have a device that never spoke before say something, and wait until both far ends have it; give the seconds."""
-    began = time.monotonic()
-    number = next(_newcomers)
-    newcomer = terminal(site.url, number, ledger, seed=number, line=LINE, rate=60.0, alarms_per_hour=0.0)
-    stop = asyncio.Event()
-    running = asyncio.create_task(newcomer.run(stop=stop))
-    try:
-        taken = "a fresh event is taken"
-        await until(lambda: newcomer.figures.acknowledged, taken, wait_s=wait_s, but=newcomer.figures)
-        mark = f"{number:05d}"
-        for far_end in ("home", "cloud"):
-            await until(
-                lambda far_end=far_end: any(
-                    mark in json.dumps(one) for one in site.events_at(far_end)[-2000:]
-                ),
-                f"a fresh event is at {far_end}",
-                wait_s=wait_s,
-            )
-    finally:
-        stop.set()
-        await running
-    return time.monotonic() - began
+async def cleared(site, codes: set[str]) -> None:
+    """Wait until the status names none of these faults."""
+    await none_stands(lambda: codes & faults(site).keys())
+
+
+async def fresh(site, ledger: Ledger, *, wait_s: float = WAIT_S) -> float:
+    """Have a terminal that never spoke say something, and see that very record at both far ends; give the seconds."""
+    return await asyncio.to_thread(site.fresh_event, ledger, timeout_s=wait_s)
 
 
 async def refused_more(devices, number, wait_s=40.0):
@@ -100,14 +81,19 @@ async def refused_more(devices, number, wait_s=40.0):
     return refusals(devices) - before
 
 
-async def judged(site, experiment, ledger: Ledger, *, faults: int, window: int) -> None:
-    """Settle, hold both far ends against the ledger, and look where the doubles came from."""
+async def judged(site, experiment, ledger: Ledger, *, doubling: int) -> int:
+    """Settle, hold both far ends against the ledger, and look where the doubles came from.
+
+    ``doubling`` is how many of the faults make something come again: at each far end no more than a window for each.
+    Give what that makes for both, for `Experiment.demand`.
+    """
     await asyncio.to_thread(site.settle, timeout_s=120.0)
     experiment.owe(len(ledger.obligations()))
-    experiment.judge(site.judge(ledger))
-    assert experiment.duplicated <= (faults + 1) * 4 * window
-    # Not at home: of a live-first sink that fell behind, what was in flight is owed behind what is new.
-    site.doubles_in_flight("cloud", window)
+    for far_end, verdict in site.judge(ledger, told=experiment.judge).items():
+        assert len(verdict.duplicates) <= doubling * site.window, f"{far_end}: {verdict}"
+    for far_end in site.in_order:
+        site.doubles_in_flight(far_end, site.window)
+    return 2 * doubling * site.window
 
 
 def attempt(site) -> bool:

@@ -1,6 +1,7 @@
 """All kinds of trouble that the lines, the far ends and the LAN of a site can make, as experiments use them."""
 
 import random
+import socket
 
 from bad_line import BLACK_HOLE, DOWN, FIN, HALF_OPEN, RST, UP, BadLine, Weather
 from lined_site import LinedSite, Trouble, weather
@@ -53,12 +54,22 @@ def of_line(lines: LinedSite, far_end: str, chance: random.Random) -> list[Troub
 
 def refusing(far_end: str, line: BadLine, *codes: str) -> Trouble:
     """Close the port for a while."""
+    refused: list[ConnectionRefusedError] = []
+
+    def tried() -> int:
+        """Try what a device or the daemon would, and count what was refused by the system."""
+        try:
+            socket.create_connection(("127.0.0.1", line.port), timeout=5).close()
+        except ConnectionRefusedError as error:
+            refused.append(error)
+        return len(refused)
+
     return Trouble(
         name=f"{far_end} refused",
         far_end=far_end,
         begin=line.refuse,
         over=line.listen,
-        proof=lambda: line.did["ports closed"],
+        proof=tried,
         codes=codes,
     )
 

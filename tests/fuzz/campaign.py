@@ -1,4 +1,4 @@
-"""Fuzzes all targets in turn until each has had so many executions: `campaign.py FOLDER RUNS [TARGET …]`.
+"""Fuzzes all targets in turn until each has had so many executions: `campaign.py FOLDER [RUNS [TARGET …]]`.
 
 The folder keeps what was reached, so that a campaign that was ended goes on where it was: run it again. How it
 stands is in FOLDER/standing.md, and what was found in FOLDER/TARGET/findings.
@@ -10,9 +10,11 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 HERE = Path(__file__).parent
 # By name, so that the runner itself loads none of the code under attack.
@@ -22,11 +24,39 @@ _NAMES = """
     redaction masking http11 configuration control terminal
 """
 TARGETS = tuple(_NAMES.split())
+GOAL = 10_000_000  # executions of each, where nobody says how many
 _SLICE_S = 300
 _SLICE_RUNS = 1_000_000  # to begin costs seconds
 _AT_ONCE = 2
+_TRIES = 3  # slices in a row without a single run: then a target cannot start, and would be taken for ever
+_REST_S = 5
 _DONE = re.compile(r"stat::number_of_executed_units: *([0-9]+)")
 _PROGRESS = re.compile(r"cov: ([0-9]+) ft: ([0-9]+) corp: ([0-9]+)/")
+_HEAD = "| parser | executions | per second | inputs kept | branches | open findings |\n|---|---|---|---|---|---|\n"
+
+
+def executed(folder: Path, name: str) -> int:
+    """Give the count that the running slice notes now and then."""
+    file = folder / name / "executed"
+    return int(file.read_text() or 0) if file.exists() else 0
+
+
+def findings(folder: Path, name: str) -> list[str]:
+    """Name what was found and not taken away since."""
+    return sorted(path.name for path in (folder / name / "findings").glob("*") if path.suffix != ".txt")
+
+
+def table(folder: Path, standing: dict[str, dict[str, Any]]) -> str:
+    """Write how every target stands; what a running slice has done is counted too."""
+    lines = []
+    for name, row in standing.items():
+        rate = row["runs"] / row["seconds"] if row["seconds"] else 0
+        grown = len(list((folder / name / "grown").glob("*")))
+        numbers = (
+            f"{row['runs'] + executed(folder, name):,} | {rate:,.0f} | {grown} | {row.get('edges', '–')}"
+        )
+        lines.append(f"| {name} | {numbers} | {len(findings(folder, name))} |\n")
+    return _HEAD + "".join(lines)
 
 
 class Campaign:
@@ -39,8 +69,9 @@ class Campaign:
         kept = json.loads(self._file.read_text()) if self._file.exists() else {}
         self.standing = {name: kept.get(name, {"runs": 0, "seconds": 0.0}) for name in names}
         self._busy: set[str] = set()
+        self._in_vain: Counter[str] = Counter()  # slices in a row without a run
         for name, row in self.standing.items():  # slices that were ended from outside
-            row["runs"] += self._executed(name)
+            row["runs"] += self._taken(name)
         self._write()
 
     def next(self) -> str | None:
@@ -49,13 +80,18 @@ class Campaign:
             open_ = [
                 name
                 for name, row in self.standing.items()
-                if row["runs"] < self.goal and name not in self._busy
+                if row["runs"] < self.goal and name not in self._busy and name not in self.given_up
             ]
             if not open_:
                 return None
             name = min(open_, key=lambda one: self.standing[one]["runs"])
             self._busy.add(name)
             return name
+
+    @property
+    def given_up(self) -> list[str]:
+        """Name the targets that cannot start; started again, a campaign tries them again."""
+        return [name for name, times in self._in_vain.items() if times >= _TRIES]
 
     def work(self) -> None:
         """Run slices until nothing is left."""
@@ -75,42 +111,33 @@ class Campaign:
         with (place / "log").open("wb") as log:
             code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
         text = (place / "log").read_text("utf-8", "replace")
-        runs, counted = _DONE.search(text), self._executed(name)
-        row["runs"] += int(runs[1]) if runs else counted
+        told, counted = _DONE.search(text), self._taken(name)
+        runs = int(told[1]) if told else counted
+        row["runs"] += runs
+        self._in_vain[name] = 0 if runs else self._in_vain[name] + 1
         row["seconds"] += time.monotonic() - begun
         if reached := _PROGRESS.findall(text):
             row["edges"], row["features"], row["corpus"] = (int(number) for number in reached[-1])
-        row["findings"] = sorted(
-            path.name for path in (place / "findings").glob("*") if path.suffix != ".txt"
-        )
+        row["findings"] = findings(self.folder, name)
         if code:
             row["ended"] = row.get("ended", 0) + 1
             (place / f"ended-{row['ended']}.log").write_text(text[-20_000:])
-            time.sleep(5)
+            time.sleep(_REST_S)
 
-    def _executed(self, name: str) -> int:
-        """Take the count that the running slice notes now and then."""
-        file = self.folder / name / "executed"
-        counted = int(file.read_text() or 0) if file.exists() else 0
-        file.unlink(missing_ok=True)
+    def _taken(self, name: str) -> int:
+        """Take the count of a slice that ended without telling."""
+        counted = executed(self.folder, name)
+        (self.folder / name / "executed").unlink(missing_ok=True)
         return counted
 
     def _write(self) -> None:
         self._file.write_text(json.dumps(self.standing, indent=1))
-        lines = [
-            "| parser | executions | per second | edges | corpus | findings |",
-            "|---|---|---|---|---|---|",
-        ]
-        for name, row in self.standing.items():
-            rate = row["runs"] / row["seconds"] if row["seconds"] else 0
-            found = len(row.get("findings", ()))
-            numbers = f"{row.get('edges', 0)} | {row.get('corpus', 0)} | {found}"
-            lines.append(f"| {name} | {row['runs']:,} | {rate:,.0f} | {numbers} |")
-        (self.folder / "standing.md").write_text("\n".join(lines) + "\n")
+        (self.folder / "standing.md").write_text(table(self.folder, self.standing))
 
 
 def main() -> None:
-    folder, goal = Path(sys.argv[1]).absolute(), int(sys.argv[2])
+    folder = Path(sys.argv[1]).absolute()
+    goal = int(sys.argv[2]) if len(sys.argv) > 2 else GOAL
     folder.mkdir(parents=True, exist_ok=True)
     os.nice(19)
     campaign = Campaign(folder, goal, sys.argv[3:] or list(TARGETS))
@@ -118,9 +145,16 @@ def main() -> None:
         for one in [pool.submit(campaign.work) for _ in range(_AT_ONCE)]:
             one.result()
     sys.stdout.write((folder / "standing.md").read_text())
+    wrong = []
+    if campaign.given_up:
+        wrong.append(
+            f"Given up after {_TRIES} slices without a run: {', '.join(campaign.given_up)}. Look into {folder}/NAME/log."
+        )
     found = [name for name, row in campaign.standing.items() if row.get("findings")]
     if found:
-        sys.exit(f"Something was found in: {', '.join(found)}. Look into {folder}/NAME/findings.")
+        wrong.append(f"Something was found in: {', '.join(found)}. Look into {folder}/NAME/findings.")
+    if wrong:
+        sys.exit("\n".join(wrong))
 
 
 if __name__ == "__main__":
