@@ -84,6 +84,20 @@ async def watch(pid: int, seen: dict[str, int], stop: asyncio.Event) -> None:
 
 
 @pytest.mark.site_with(more=PINS)
+async def test_attack_control(site, experiment):
+    """The same devices, pinned as well, with nobody who attacks: nothing is missing and nothing comes again."""
+    ledger = Ledger()
+    experiment.control = True
+    site.daemon.start()
+    async with Load(mixed(site.url, ledger)):
+        await owed(ledger, 100)
+    await asyncio.to_thread(site.settle)
+    experiment.owe(len(ledger.obligations()))
+    site.judge(ledger, told=experiment.judge)
+    experiment.demand(obligations=100, faults=0, doubled=0)
+
+
+@pytest.mark.site_with(more=PINS)
 async def test_attack_on_the_device_port(site, experiment, scale):
     """Hostile requests of eight addresses cost no obligation and invent nothing; what the daemon takes is bounded."""
     ledger, done, seen, stop = Ledger(), [0, 0], {}, asyncio.Event()
