@@ -53,7 +53,7 @@ _XML_ATTRIBUTES = frozenset({
 _XML_OBJECT = frozenset({b"id", b"name"})  # of an Object only: elsewhere they may be a person's
 
 _JSON_TOKEN = re.compile(
-    rb'"(?:[^"\\]++|\\.)*+"?|[{}\[\]:,]|[ \t\r\n]++|-?[0-9][0-9.eE+-]*+|[^"{}\[\]:,\s]++', re.DOTALL
+    rb'"(?:(?>[^"\\]++|\\.))*+"?|[{}\[\]:,]|[ \t\r\n]++|-?[0-9][0-9.eE+-]*+|[^"{}\[\]:,\s]++', re.DOTALL
 )
 _XML_TOKEN = re.compile(rb"<!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<[^<>]*+>?|[^<]++", re.DOTALL)
 _XML_HEAD = re.compile(rb"<\?xml(?:\s++[a-z]{1,12}\s*+=\s*+[\"'][A-Za-z0-9._-]{1,20}[\"']){0,3}\s*+\?>")

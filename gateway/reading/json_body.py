@@ -23,7 +23,7 @@ _WIDE = (  # the longer mark first: the UTF-32 one begins with the UTF-16 one
 # A string (or what begins one and never ends), or a comma that has no value before it: both stay as they
 # are. A comma before a closing bracket: goes. The possessive repeats keep a hostile body linear.
 _TRAILING_COMMA = re.compile(
-    r'("[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{][ \t\r\n]*+,)|,(?=[ \t\r\n]*+[\]}])', re.DOTALL
+    r'("[^"\\]*+(?:(?>\\.[^"\\]*+))*+(?:"|\\?\Z)|[\[{][ \t\r\n]*+,)|,(?=[ \t\r\n]*+[\]}])', re.DOTALL
 )
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _SHOWABLE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")

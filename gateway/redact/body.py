@@ -36,16 +36,15 @@ _NAMED_END = {True: re.compile(rb"/>|</|\Z"), False: re.compile(rb"\}|\Z")}  # b
 _FORM_DATA = re.compile(rb"form-data\s*;[^\r\n]*\Z")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _PART_END = re.compile(rb"\r?\n--|\Z")
-# Bounded, so that a line of nothing but beginnings is not read to its end from each of them.
-_PICTURE_PART = re.compile(
-    rb"content-type:[ \t]{0,8}+image/[^\r\n]{0,200}+(?:\r?\n[^\r\n]{1,400}+){0,8}+\r?\n\r?\n"
-)
+# To the end of its line, so that a line of nothing but beginnings is read once; bounded, so that lines are, too.
+_PICTURE_TYPE = re.compile(rb"content-type:[ \t]{0,8}+image/[^\r\n]*+")
+_HEADERS_BEHIND = re.compile(rb"(?:(?>\r?\n[^\r\n]{1,400}+)){0,8}+\r?\n\r?\n")
 
-_QUOTE = rb"(\\*+[\"']|&(?:amp;)*+(?:quot|apos|#34|#39);)"
+_QUOTE = rb"(\\*+[\"']|&(?:(?>amp;))*+(?:quot|apos|#34|#39);)"
 _SEPARATOR = re.compile(_QUOTE + rb"?\]?[ \t\r\n]*+([:=])>?[ \t\r\n]*+")
 _OPENING = re.compile(_QUOTE)
 _LITERAL = re.compile(rb"(?:-?[0-9][0-9.e+-]*+|true|false|null)(?=[ \t\r\n,}\]]|\Z)")
-_NESTED = re.compile(rb"\"(?:[^\"\\]++|\\.)*+\"?|[\[{]|[\]}]", re.DOTALL)
+_NESTED = re.compile(rb"\"(?:(?>[^\"\\]++|\\.))*+\"?|[\[{]|[\]}]", re.DOTALL)
 _LINE_END = re.compile(rb"[\r\n]|\Z")
 # Where a value without quotes ends, by the first byte of the body.
 _BARE_END = {b"<": re.compile(rb"[\r\n<>]|\Z"), b"{": re.compile(rb"[&\t\r\n\"'<>]|\Z")}
@@ -213,7 +212,7 @@ def _string(quote: bytes, separator: bytes) -> re.Pattern[bytes]:
         return re.compile(rb"(?P<end>\Z)")
     if depth:  # JSON in a JSON string: a quote behind more backslashes belongs to the value
         return re.compile(rb"(?<!\\)(?P<end>\\{0,%d}%b)" % (depth, mark))
-    body = rb"(?:[^%b\\]++|\\.|%b(?!%b))*+" % (mark, mark, _AFTER_VALUE[separator])
+    body = rb"(?:(?>[^%b\\]++|\\.|%b(?!%b)))*+" % (mark, mark, _AFTER_VALUE[separator])
     return re.compile(rb"%b\\?+(?P<end>%b|\Z)" % (body, mark), re.DOTALL)
 
 
@@ -270,7 +269,10 @@ def _without_picture_parts(raw: bytes) -> bytes:
     border = b"\n" + (raw.split(b"\n", 1)[0].strip() if raw.startswith(b"--") else b"--")
     kept: list[bytes] = []
     done = 0
-    while part := _PICTURE_PART.search(low, done):
+    for found in _PICTURE_TYPE.finditer(low):
+        part = _HEADERS_BEHIND.match(low, found.end()) if found.start() >= done else None
+        if part is None:
+            continue
         stop = raw.find(border, part.end())
         stop = len(raw) if stop < 0 else stop - (raw[stop - 1 : stop] == b"\r")
         kept += (raw[done : part.end()], b"<%d chars>" % (stop - part.end()))

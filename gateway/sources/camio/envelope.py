@@ -18,7 +18,7 @@ _TYPE_MAX = 64
 _NAME_MAX = 128
 _NOWHERE = "cloud"  # a callback that names neither a camera nor a domain
 # The repeats are possessive: a hostile run of white space must not be looked at twice.
-_TYPED = re.compile(rb'"type"\s*+:\s*+"[a-z_]++(?:\.[a-z_]++)++"')
+_TYPED = re.compile(rb'"type"\s*+:\s*+"[a-z_]++(?:(?>\.[a-z_]++))++"')
 _NO_WORD = re.compile(r"[^a-z0-9]+")
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _EDGE = b"\xef\xbb\xbf\0 \t\r\n"

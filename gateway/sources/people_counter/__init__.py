@@ -21,7 +21,7 @@ _MODES = {"metrics": "interval", "rtmetrics": "real_time", "diags": "heartbeat"}
 # The first tag after anything that may precede it is ours. What precedes it can be wrong: a broken body of
 # a counter is a counter's letter. JSON is never ours.
 _FIRST_TAG = re.compile(
-    rb"(?:<\?[^>]*>|<!--.*?-->|[^<{\[]+)*+<(?:!DOCTYPE\s+)?(?:[\w.-]+:)?(?:(?:rt)?metrics|diags)(?:[\s/>\[]|$)",
+    rb"(?:(?><\?[^>]*>|<!--.*?-->|[^<{\[]+))*+<(?:!DOCTYPE\s+)?(?:[\w.-]+:)?(?:(?:rt)?metrics|diags)(?:[\s/>\[]|$)",
     re.IGNORECASE | re.DOTALL,
 )
 _LOOK_BYTES = 2048
