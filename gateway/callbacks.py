@@ -117,6 +117,7 @@ def forwarded_for(headers: Mapping[str, str]) -> str:
     The last one: it was written by the proxy itself, the ones before it by whoever called.
     """
     last = headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+    last = last.partition("%")[0]  # the zone of an address may be any words, and is of use on one box only
     try:
         return str(ip_address(last))
     except ValueError:

@@ -23,6 +23,9 @@ def client(*, verify: ssl.SSLContext | bool) -> "httpx2.AsyncClient":
     """Give a client with one connection and no deadlines of its own."""
     import httpx2  # noqa: PLC0415 - a gateway that asks nobody does not pay for it
 
+    from gateway.header_lines import read_in_linear_time  # noqa: PLC0415 - the same: it loads h11
+
+    read_in_linear_time()
     limits = httpx2.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_IDLE_S)
     transport = httpx2.AsyncHTTPTransport(verify=verify, trust_env=False, limits=limits)
     # There is no public way to the bytes; the minor version of the client is pinned, and a test holds what this is for.

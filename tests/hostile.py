@@ -106,6 +106,8 @@ def _chunks() -> list[Hostile]:
         "a chunk of 30 digits": head + b"f" * 30 + b"\r\nabc",
         "a chunk that is longer than it says": head + b"3\r\nabcdef\r\n0\r\n\r\n",
         "a chunk extension without end": head + b"3;" + b"x" * 40_000,
+        "a chunk extension of blanks": head + b"3;" + b" " * 16_000 + b"\n\r\n",
+        "a trailer of blanks": head + b"0\r\nX:" + b" " * 16_000 + b"\0\r\n\r\n",
     }
     cases = [Hostile(name, wire, 400) for name, wire in bad.items()]
     cases += [
@@ -140,6 +142,11 @@ def _heads() -> list[Hostile]:
         Hostile("two hosts", raw(b"Host: other\r\n" + size, good), 400),
         Hostile("a thousand headers", raw(size + b"X: y\r\n" * 1_000, good), 200),
         Hostile("a head of 40 KB", raw(size + b"X: " + b"y" * 40_000 + b"\r\n", good), 431),
+        *(
+            Hostile(f"a header of 16,000 blanks and {end!r}", line + b"X:" + b" " * 16_000 + end + b"\r\n\r\n", 400)
+            for end in (b"\0", b"\x0b", b"\x0c", b"\r")
+        ),
+        Hostile("a head of 40 KB of blanks", line + b"X:" + b" " * 40_000 + b"\0\r\n\r\n", 431),
         Hostile("a path of 3 KB", post(good, path=b"/" + b"a" * 3_000), 414),
         Hostile("TRACE", b"TRACE / HTTP/1.1\r\n" + HOST + b"\r\n", 405),
         Hostile("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(60), 400),
@@ -200,6 +207,17 @@ def _xml() -> list[Hostile]:
         "CDATA without end": b"<Metrics><![CDATA[" + b"x" * 200_000,
         "a huge number": counted().replace(b'Enters="1"', b'Enters="' + b"9" * 5_000 + b'"'),
     }
+    attributes = b"".join(b' b%d=""' % n for n in range(128))
+    for network in (b"wifi" * 1015 + b"key", b"wifi" * 63 + b"key"):
+        named = b"<%b>" % network + (b"<a" + attributes + b"/>") * 200 + b"</%b></Properties>" % network
+        body = counted().replace(b"</Properties>", named)
+        cases.append(Hostile(f"XML: a name of {len(network)} letters that repeats itself", post(body), 200))
+    hidden = (
+        b'<?xml version="1.0" encoding="utf-7"?><Metrics DeviceId="d">'
+        + b"+ADw-a/+AD4-" * 20_000
+        + b"</Metrics>"
+    )
+    cases.append(Hostile("XML: 20,000 tags in UTF-7", post(hidden), 200))
     return cases + [Hostile(f"XML: {name}", post(body), 200, letters=1) for name, body in bodies.items()]
 
 

@@ -48,6 +48,8 @@ def test_the_secret_is_masked_in_each_of_its_spellings():
         ("", ""),
         ("unknown", ""),
         ("1.2.3.4\x1b[31m", ""),
+        ("fe80::1%\x1b[2J any words", "fe80::1"),
+        ("::1%<script>", "::1"),
     ],
 )
 def test_only_an_address_of_the_proxy_is_shown(said, shown):

@@ -147,6 +147,8 @@ async def test_a_closed_port_a_login_a_refusal_and_silence_have_a_sentence_each(
         (http("302 Found", b"", "Location: http://127.0.0.1:1/v1/event/subscribe"), "answer"),
         (http("500 Oops", b'{"code": 200}'), "answer"),
         (http("200 OK", b'{"code": 200, "data": ' + b" " * 200_000 + b"null}"), "answer"),
+        (http("200 OK", b"[" * 60_000), "answer"),
+        (http("200 OK", b'{"code": 200, "data": ' + b'{"a":' * 12_000), "answer"),
         (http("200 OK", b'{"code": 7, "msg": "\\u001b[2J\\r\\nforged line"}'), "answer"),
     ],
 )

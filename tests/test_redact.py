@@ -175,6 +175,34 @@ def test_a_picture_in_a_part_of_its_own_leaves_only_its_length():
 
 
 @pytest.mark.parametrize(
+    "front", ["", "x; ", "content-type: image/png; content-type: image/png; ", "a" * 500]
+)
+def test_a_picture_in_a_part_is_found_wherever_its_type_stands(front):
+    """The line that names an image may begin with anything, and say it more than once; others may come between."""
+    head = f"--B\r\n{front}Content-Type: image/jpeg; x={'y' * 300}\r\nA: b\r\n\r\n".encode()
+    between = b"Content-Type: image/png\r\n--B\r\n"
+    assert head + b"<6 chars>\r\n--B--" == redact_body(head + b"CANARY\r\n--B--")
+    assert b"CANARY" not in redact_body(between + head + b"CANARY\r\n--B\r\n" + head + b"CANARY")
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("http://h/x?CANARY", "http://h/x?***"),
+        ("http://h:80/a:b/?CANARY&b=CANARY#c", "http://h:80/a:b/?***#c"),
+        ("http://h/http://other:1/x?CANARY", "http://h/http://other:1/x?***"),
+        ("://://:?CANARY", "://://:?***"),
+        ("http://h/" + "a:" * 40 + "?CANARY", "http://h/" + "a:" * 40 + "?***"),
+        ("http://h/" + "a" * 480 + "?CANARY", "http://h/" + "a" * 480 + "?***"),
+        ("what? http://h/ ?plain", "what? http://h/ ?plain"),
+    ],
+)
+def test_what_is_asked_of_an_address_is_masked(said, left):
+    """A query is masked behind any address, also one with ports and others in it."""
+    assert f'{{"x":"{left}"}}'.encode() == redact_body(f'{{"x":"{said}"}}'.encode())
+
+
+@pytest.mark.parametrize(
     ("uri", "left"),
     [
         ("rtsp://admin:CANARY@10.0.0.5:554/1", "rtsp://***@10.0.0.5:554/1"),
@@ -326,6 +354,10 @@ def test_a_value_that_never_ends_is_masked_whatever_is_in_it(noise, name, data):
             "user",
             '"user":{"name":"pin"',
             "&quot;pin&quot;:",
+            "://",
+            "://a:",
+            "content-type:image/",
+            "content-type:image/" * 20 + "\n",
         ),
     ],
 )

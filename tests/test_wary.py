@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 
 import anyio
 import pytest
@@ -154,6 +155,20 @@ async def test_an_answer_in_drops_meets_the_deadline(asking, begun):
             error = await fault_of(ask)
     said = getattr(error, "fault", None) or error.reason
     assert said in ("https_timeout", "poll_timeout", "timeout")
+
+
+@ALL
+@pytest.mark.parametrize("line", [b"X:" + b" " * 30_000 + b"\0", b"Link:" + b" \t" * 15_000 + b"\x0b"])
+async def test_a_line_of_blanks_takes_no_time_to_refuse(asking, line):
+    """A header that is nothing but blanks and a sign that may not be there is refused as fast as any other."""
+
+    async def answer(writer):
+        writer.write(whole(line))
+
+    async with answering(answer) as (port, _), asking(port) as ask:
+        began = time.process_time()  # of CPU, ours and the far end's: 20 ms; it was 2.5 s
+        await fault_of(ask)
+        assert time.process_time() - began < 1.0
 
 
 async def test_the_reason_of_an_answer_that_never_begins_is_told():

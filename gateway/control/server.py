@@ -22,6 +22,7 @@ from gateway.errors import GatewayError
 log = structlog.get_logger()
 
 _TAIL_BUFFER = 200
+_TAIL_BYTES = 8 * 2**20  # of pushes that wait for one reader; masking them takes longer than sending them
 
 Push = Callable[
     [], dict[str, object]
@@ -45,7 +46,7 @@ class Daemon(Protocol):
     async def adopt(self, wish: Mapping[str, object]) -> str: ...
     async def set_occupancy(self, wish: Mapping[str, object]) -> str: ...
     async def capture(self, wish: Mapping[str, object]) -> dict[str, object]: ...
-    def watch(self, show: Callable[[Push], None]) -> Callable[[], None]: ...
+    def watch(self, show: Callable[[Push, int], None]) -> Callable[[], None]: ...
 
 
 def application(daemon: Daemon) -> Starlette:
@@ -166,24 +167,32 @@ def _problem(status: int, sentence: str, headers: Mapping[str, str] | None = Non
 
 async def _tail(daemon: Daemon) -> AsyncIterator[bytes]:
     """Stream pushes as they come; a reader that is too slow misses some and is told how many."""
-    send, receive = anyio.create_memory_object_stream[Push](_TAIL_BUFFER)
-    missed = 0
+    send, receive = anyio.create_memory_object_stream[tuple[Push, int]](_TAIL_BUFFER)
+    missed = waiting = 0
 
-    def show(push: Push) -> None:
-        nonlocal missed
+    def show(push: Push, size: int) -> None:
+        nonlocal missed, waiting
+        if waiting and waiting + size > _TAIL_BYTES:
+            missed += 1
+            return
         try:
-            send.send_nowait(push)
+            send.send_nowait((push, size))
         except anyio.WouldBlock:
             missed += 1
+        else:
+            waiting += size
 
     unwatch = daemon.watch(show)
     try:
         yield b"\n"  # the head of the answer leaves at once, so that the reader knows it is connected
         while True:
-            push = await to_thread.run_sync(await receive.receive())
+            describe, size = await receive.receive()
+            told = await to_thread.run_sync(describe)
+            del describe  # it holds the push
+            waiting -= size
             if missed:
-                push, missed = push | {"missed_before": missed}, 0
-            yield json.dumps(push, ensure_ascii=False).encode() + b"\n"
+                told, missed = told | {"missed_before": missed}, 0
+            yield json.dumps(told, ensure_ascii=False).encode() + b"\n"
     finally:
         unwatch()
         send.close()

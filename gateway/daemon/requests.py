@@ -23,6 +23,7 @@ from gateway.outbox import Housekeeper, Outbox, letters, reading, rfc3339
 from gateway.receiver import Receiver, Watched
 
 _RAW_MAX = 20_000
+_EVENT_BYTES = 4_096  # of memory, one like another
 _INT64 = 2**63  # of SQLite
 _STARTING = "The gateway is only just starting; ask again."
 
@@ -163,11 +164,12 @@ class Requests:
         ignored = [row | {"pushes": pushes.get(str(row["name"]), 0)} for row in waiting.ignored(conn)]
         return live | lobby | {"ignored": ignored}
 
-    def watch(self, show: Callable[[Push], None]) -> Callable[[], None]:
-        """Show every push as it comes; the result ends it."""
+    def watch(self, show: Callable[[Push, int], None]) -> Callable[[], None]:
+        """Show every push as it comes, with about the bytes that it takes; the result ends it."""
 
         def shown(watched: Watched) -> None:
-            show(partial(_push, watched))
+            events = len(watched.reading.events) if watched.reading else 0
+            show(partial(_push, watched), len(watched.post.body) + events * _EVENT_BYTES)
 
         self._receiver.watchers.append(shown)
         return lambda: self._receiver.watchers.remove(shown)

@@ -19,6 +19,7 @@ from hypercorn.events import Event, RawData
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.typing import AppWrapper, ConnectionState, H11SendableEvent, TaskGroup
 
+from gateway.header_lines import read_in_linear_time
 from gateway.listener.answers import phrase
 from gateway.listener.exchange import Exchange
 from gateway.listener.head import Head, accepted, mended
@@ -30,6 +31,8 @@ Peer = tuple[str, int] | None
 
 _TLS = b"\x16\x03"  # how every TLS client begins
 _REASONS = {431: "header_too_large", 505: "http_version"}
+
+read_in_linear_time()
 
 
 class Http11(H11Protocol):
@@ -51,9 +54,12 @@ class Http11(H11Protocol):
         )
         self.shared = shared
         self.link = link
+        # Of a head h11 is shown one byte more than it may have, with which it refuses it, and never more: it would take
+        # the lines of all that has come apart first.
+        self._most = shared.limits.header_bytes + 1
         self._served = 0
         self._rest = b""  # what has arrived and belongs to no request yet
-        self._behind = b""  # the part of it behind the head, unless h11 has it
+        self._behind = b""  # what came with it, or with the head, and h11 does not have
         self._skipped = b""  # the head, while h11 has not seen it
 
     async def serve(self) -> None:
@@ -101,6 +107,8 @@ class Http11(H11Protocol):
             if not data:
                 return None
             if self._rest:
+                room = self._most - len(self._rest)
+                data, self._behind = data[:room], data[room:]
                 self._rest += data
                 self.connection.receive_data(data)
                 head = self._parse(self._rest)
@@ -115,10 +123,11 @@ class Http11(H11Protocol):
     def _begin(self) -> Head | None:
         """Look at the first bytes of a request; None while its head is incomplete."""
         arrived = self._rest
-        end = arrived.find(b"\r\n\r\n") + 4
-        if end < 4:
-            self._feed(arrived)
-            return self._parse(arrived)
+        end = arrived.find(b"\r\n\r\n", 0, self._most) + 4
+        if end < 4:  # none that ends within the limit and as it should
+            self._rest, self._behind = arrived[: self._most], arrived[self._most :]
+            self._feed(self._rest)
+            return self._parse(self._rest)
         raw, self._behind = arrived[:end], arrived[end:]  # h11 would copy a long body twice
         head = self.shared.known.get(raw)
         if head is not None:
@@ -165,9 +174,7 @@ class Http11(H11Protocol):
     def _body(self, head: Head) -> Declared | Chunked:
         behind, self._behind, self._rest = self._behind, b"", b""
         if head.length is None:
-            if behind:
-                self.connection.receive_data(behind)
-            return Chunked(self.link, self.connection)
+            return Chunked(self.link, self.connection, behind)
         if not self._skipped:
             behind = self.connection.trailing_data[0] + behind
         return Declared(self.link, behind, head.length)

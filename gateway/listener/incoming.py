@@ -8,6 +8,7 @@ from gateway.listener.link import Link
 
 MOST_CHUNKS = 4_096  # a device that cuts its body at all cuts it into some kilobytes
 _AT_ONCE = 128  # chunks, some milliseconds; then the others have their turn
+_PIECE = 16_384  # bytes that h11 is shown at once: all lines behind the last chunk are taken apart together
 
 
 class Declared:
@@ -47,9 +48,10 @@ class Declared:
 class Chunked:
     """A body that h11 puts together. Nothing can follow it on the connection before it is read."""
 
-    def __init__(self, link: Link, connection: h11.Connection) -> None:
+    def __init__(self, link: Link, connection: h11.Connection, arrived: bytes) -> None:
         self._link = link
         self._connection = connection
+        self._arrived = arrived  # and not shown to h11 yet
         self._chunks = 0
         self.complete = False
         self.rest = b""
@@ -72,12 +74,13 @@ class Chunked:
                 await self._count(event)
             elif type(event) is h11.EndOfMessage:
                 self.complete = True
-                self.rest = self._connection.trailing_data[0]
+                self.rest = self._connection.trailing_data[0] + self._arrived
                 break
             elif parts:
                 break
-            elif data := await self._link.read():
-                self._connection.receive_data(data)
+            elif data := self._arrived or await self._link.read():
+                self._connection.receive_data(data[:_PIECE])
+                self._arrived = data[_PIECE:]
             else:
                 break
         return b"".join(parts)

@@ -137,7 +137,7 @@ class Terminal:
     def _understood(self, status: int, text: bytes) -> object:
         try:
             answer = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter of brackets in brackets
             answer = None
         told = answer if isinstance(answer, dict) else {}
         code = told.get("code")

@@ -20,6 +20,15 @@ _BLANK = b"\x00 \t\r\n"
 _UTF8_BOM = b"\xef\xbb\xbf"
 _CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]+")
 _SPLIT_NUMBER = re.compile(rb"[0-9][\x00-\x08\x0b\x0c\x0e-\x1f]+[0-9]")
+_DECLARED = re.compile(rb"(<\?xml\s[^>]*?\sencoding\s*+=\s*+[\"'])([^\"'>]*)")
+# Every < of these is the byte of a <, or has it within, so that the tags of a body can be counted before it is read. In
+# others (UTF-7, ISO-2022, HZ, and what the library knows besides) it can be written in letters: they are not believed.
+_BELIEVED = re.compile(
+    rb"utf[-_]?(?:8|16|32)(?:[lb]e)?|ucs-?[24]|iso-10646-ucs-[24]|(?:us-)?ascii|ansi_x3\.4-19[68]{2}|latin-?[0-9]{1,2}"
+    rb"|iso[-_]?8859[-_]?[0-9]{1,2}|(?:windows-|cp)(?:125[0-8]|874|93[26]|949|950)|koi8-?[rtu]|macintosh|tis-?620"
+    rb"|gb_?2312(?:-80)?|gbk|gb_?18030|big-?5(?:-?hkscs)?|euc-?(?:jp|kr|cn|tw)|shift[-_]?jis|sjis",
+    re.IGNORECASE,
+)
 _CLOSING_TAG = re.compile(rb"</[^\s<>/]+\s*>")
 _MOST_ATTRIBUTES = 128  # of one element; lxml takes seconds for 20 000, which fit into a body
 _MOST_REPEATS = 8  # of a closing tag; one has been seen
@@ -103,6 +112,9 @@ def _bare(name: str) -> str:
 
 def _parse(body: bytes, encoding: str | None = None) -> Element:
     """Parse strictly; a parser is made for each body, because a used one keeps parts of the last body."""
+    declared = _DECLARED.match(body)
+    if encoding is None and declared is not None and not _BELIEVED.fullmatch(declared[2]):
+        body = declared[1] + b"unknown" + body[declared.end() :]
     parser = etree.XMLParser(
         encoding=encoding,
         resolve_entities=False,

@@ -9,13 +9,14 @@ from gateway.intake import MOST_EVENTS
 
 HEAVY = 1_000  # some ten milliseconds
 MOST_TAGS = 20_000  # a counter's day of minutes has 6,000
+_ATTRIBUTES = 4  # weigh as much as a tag; a counter's tag has five
 MOST_MARKS = 100_000  # of JSON; a face record has 100, and its picture adds one
 
 
 def parts(body: bytes) -> int:
-    """Count what a reader has to tell apart: tags of XML, else the marks of JSON."""
+    """Count what a reader has to tell apart: tags of XML, or its attributes, else the marks of JSON."""
     if is_xml(body):
-        return body.count(b"<")
+        return max(body.count(b"<"), body.count(b"=") // _ATTRIBUTES)
     # By leaving them out, which looks at a picture 16 letters at a time where `count` looks at each: 11 µs, not 74.
     return sum(len(body) - len(body.replace(mark, b"")) for mark in (b'"', b",", b"[", b"{"))
 

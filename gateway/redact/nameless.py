@@ -4,10 +4,11 @@ import re
 
 _URI_LOGIN = re.compile(rb"(?<=://)[^/\s\"'<>\\]*@")
 # What is asked of an address may be a key, whatever it is called.
-_URI_QUERY = re.compile(rb"(://[^\s\"'<>?\\]{0,512}+\?)[^\s\"'<>\\#]++")
-_WINDOWS_USER = re.compile(
-    rb"(?<![a-z0-9])([a-z]:(?:\\{1,8}+|/)+users(?:\\{1,8}+|/)+)[^\\/\"'<>\r\n]++", re.IGNORECASE
+# It is looked for from the last :// before it, so that a line of nothing but those is read once, not from each of them.
+_URI_QUERY = re.compile(
+    rb"(://[^\s\"'<>?\\:]{0,512}+(?::(?!//)[^\s\"'<>?\\:]{0,512}+){0,64}\?)[^\s\"'<>\\#]++"
 )
+_WINDOWS_USER = re.compile(rb"(?<![a-z0-9])([a-z]:[\\/]++users[\\/]++)[^\\/\"'<>\r\n]++", re.IGNORECASE)
 _PICTURE_RUN = re.compile(rb"(?<![A-Za-z0-9+/\\%])[A-Za-z0-9+/\\%]{512,}+={0,2}")
 
 

@@ -128,6 +128,13 @@ async def test_a_body_of_too_many_parts_is_a_letter_that_says_so(body, most):
     assert [f"it has {parts(body)} parts, and no device sends more than {most} at once"] == letters
 
 
+def test_a_body_of_many_attributes_in_few_tags_is_heavy():
+    """What stands in attributes weighs as well as what stands in tags; those of real tags make no difference."""
+    tag = b"<a" + b"".join(b' b%d=""' % number for number in range(128)) + b"/>"
+    assert HEAVY < parts(tag * 100) < MOST_TAGS
+    assert HEAVY > parts(counted() * 60)
+
+
 def test_no_real_push_comes_near_the_bounds():
     """A day of minutes of a counter, and a record with the largest picture, are far below them."""
     day = b"".join(counted(minute=minute)[300:] for minute in range(1_440))

@@ -171,6 +171,52 @@ def test_a_comment_does_not_split_a_value() -> None:
     assert "16678" == xml_body.text(root)
 
 
+HIDDEN_TAGS = {
+    "utf-7": b"+ADw-a/+AD4-",
+    "UNICODE-1-1-UTF-7": b"+ADw-a/+AD4-",
+    "JAVA": rb"\u003ca/\u003e",
+    "iso-2022-kr": b"\x0e\x0f<a/>",
+    "HZ": b"~{~}<a/>",
+}
+
+
+@pytest.mark.parametrize("encoding", HIDDEN_TAGS)
+@pytest.mark.parametrize("front", [b"", b"\n", b"\0"])
+def test_no_tag_is_written_without_its_sign(encoding: str, front: bytes) -> None:
+    """An encoding in which letters can make a tag is not believed: what is counted before the reading is all there is."""
+    declared = b'%b<?xml version="1.0"\n encoding = "%b"?>' % (front, encoding.encode())
+    body = declared + b"<Metrics>" + HIDDEN_TAGS[encoding] * 9 + b"</Metrics>"
+    with contextlib.suppress(Unreadable):
+        root, repaired = xml_body.read(body)
+        assert repaired
+        assert len(list(root.iter())) <= body.count(b"<")
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        *(
+            "UTF-8",
+            "utf8",
+            "ISO-8859-1",
+            "latin1",
+            "windows-1252",
+            "cp1251",
+            "GB2312",
+            "GBK",
+            "gb18030",
+            "Big5",
+        ),
+        *("big5-hkscs", "EUC-JP", "euc-kr", "Shift_JIS", "KOI8-R", "us-ascii", "TIS-620", "ISO8859-15"),
+    ],
+)
+def test_encodings_of_devices_are_believed(encoding: str) -> None:
+    """What a device may declare is read as it declares it, without a repair."""
+    body = f'<?xml version="1.0" encoding="{encoding}"?><Metrics><Count Enters="12"/></Metrics>'.encode()
+    root, repaired = xml_body.read(body)
+    assert ("12", False) == (_enters(root), repaired)
+
+
 @given(st.binary(max_size=400))
 def test_any_bytes_are_read_or_unreadable(body: bytes) -> None:
     """Whatever the bytes are, nothing but `Unreadable` comes out of the reader."""

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from xml.sax.saxutils import escape
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from gateway.errors import Unreadable
 from gateway.event import Event, Kind, ZoneRule, tallies
 from gateway.source import Post, Reading
-from gateway.sources.people_counter import PeopleCounter
+from gateway.sources.people_counter import PeopleCounter, leftovers
 
 START = 1761991200  # 2025-11-01 18:00 at UTC+8
 RECEIVED = datetime(2025, 11, 1, 10, 1, 30, tzinfo=UTC)
@@ -303,6 +304,52 @@ def test_a_wifi_password_never_leaves_the_source(name: str, tail: str, place: st
         shown = str(error) + repr(error.__context__)
         assert place == "raw", "only a password that breaks the XML may make the body unreadable"
     assert "Zq7xw" not in shown
+
+
+def _heavy_names(long: str, elements: int) -> bytes:
+    """An element of a long name with elements of most attributes in it, as it would stand in a push of one minute."""
+    attributes = "".join(f' b{number}=""' for number in range(128))
+    unknown = f"<{long}>" + f"<a{attributes}/>" * elements + f"</{long}>"
+    return GOOD.replace("</Properties>", unknown + "</Properties>").encode()
+
+
+@pytest.mark.parametrize(
+    ("long", "elements"),
+    [("wifi" * 1015 + "key", 2), ("wifi" * 63 + "key", 200), ("wifi" * 1015, 200), ("w" * 40_000, 200)],
+)
+def test_looking_for_secrets_in_names_takes_no_time(long: str, elements: int) -> None:
+    """Names that begin like that of a network again and again cost no more than others, however often repeated."""
+    began = time.process_time()  # of CPU: the first took 5.5 s, and takes some milliseconds
+    _read(_heavy_names(long, elements))
+    assert time.process_time() - began < 1.0
+
+
+def test_what_is_left_out_of_one_push_is_looked_at_a_bounded_number_of_times(monkeypatch) -> None:
+    """However many unknown names a push has that nothing is kept of, only so many are looked at."""
+    looked = []
+    monkeypatch.setattr(leftovers, "_letters", lambda text: looked.append(text) or "secret")
+    _read(_heavy_names("a", 200))
+    assert leftovers.MOST_LEFT_OUT == len(looked) < 128 * 200
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("wlanMode", True),
+        ("wlanWpaMode", True),
+        ("codeOfWlan", True),
+        ("wlanPass", False),
+        ("wlan2Wifi5AuthMode", False),
+        ("myWep40BitCode", False),
+        ("x" * 250, True),
+        ("x" * 257, False),
+        ("x" * 300 + "key", False),
+    ],
+)
+def test_a_name_tells_of_a_secret_wherever_it_says_so(name: str, kept: bool) -> None:
+    """What is said behind the name of a network counts, however much stands between; a name too long to keep is not kept."""
+    shown = _everything(_read(_push(_count(), **{name: "Zq7xw"})))
+    assert kept == ("Zq7xw" in shown)
 
 
 def test_the_wifi_network_is_not_kept() -> None:

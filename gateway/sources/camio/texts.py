@@ -12,7 +12,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 # Bounded at both ends, so that a line of nothing but letters is not read again from each of them.
 EMAIL = re.compile(
-    r"[A-Za-z0-9._+'-]{1,64}+(?:@|%40)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}", re.ASCII
+    r"[A-Za-z0-9._+'-]{1,64}+(?:@|%40)[A-Za-z0-9-]{1,63}+(?:\.[A-Za-z0-9-]{1,63}+){1,8}", re.ASCII
 )
 _LOGIN_HOST = re.compile(r"(?<=://)[^/?#\s\"'<>\\]{1,512}@")
 _IN_QUERY = re.compile(

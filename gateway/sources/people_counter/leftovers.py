@@ -12,17 +12,20 @@ from gateway.event import Json
 from gateway.reading import xml_body
 from gateway.reading.xml_body import Element
 from gateway.redact import redact_text
-from gateway.sources.people_counter.fields import clean
+from gateway.sources.people_counter.fields import LONGEST_TEXT, clean
 
 MOST_ENTRIES = 32
+MOST_LEFT_OUT = 10_000  # of one push; a counter's day of minutes has 1,440 statements
 _DEEPEST = 4
 _NOT_KEPT = "(not kept)"
 
 _NOT_LETTER = re.compile(r"[\W_]+")
 _SECRET = re.compile(
     r"pass(w|phrase|code|key|$)|pwd|psk|secret|ssid|key|credential|login|token|streamuri"
-    r"|(wifi|wlan|wpa|wep).*(pass|code|auth)|pin$"
+    r"|pin$"
 )
+_NETWORK = re.compile(r"wifi|wlan|wpa|wep")
+_SECRET_OF_NETWORK = re.compile(r"pass|code|auth")  # anywhere behind the first of those
 _PERSONAL = re.compile(
     r"male|gender|sex|^age([0-9]|less|over|under|to|group|num|$)|race|ethni|emotion|religio"
 )
@@ -35,6 +38,7 @@ class Leftovers:
 
     def __init__(self) -> None:
         self._kept: dict[str, Json] = {}
+        self._left_out = 0
 
     def take(self) -> dict[str, Json]:
         """Hand over what was collected, and start again."""
@@ -43,10 +47,11 @@ class Leftovers:
 
     def note(self, name: str, value: str) -> None:
         """Keep a value under the name that the device gave it, unless one of them tells of a secret."""
-        if len(self._kept) >= MOST_ENTRIES:
+        if len(self._kept) >= MOST_ENTRIES or self._left_out >= MOST_LEFT_OUT:
             return
-        letters = _letters(name)
-        if _SECRET.search(letters) or _PERSONAL.search(letters) or _SECRET_IN_TEXT.search(_letters(value)):
+        # A name that would have to be cut is none, and may tell of a secret where it is cut.
+        if len(name) > LONGEST_TEXT or _tells(_letters(name)) or _SECRET_IN_TEXT.search(_letters(value)):
+            self._left_out += 1  # looking is work, too
             return
         key = base = clean(name)
         text = redact_text(clean(value))
@@ -79,7 +84,9 @@ class Leftovers:
             self.note(xml_body.bare_name(element), _NOT_KEPT)
 
     def _inside(self, element: Element, path: str, levels: int) -> None:
-        name = path + xml_body.bare_name(element)
+        name = (path + xml_body.bare_name(element))[
+            : LONGEST_TEXT + 1
+        ]  # one more is too long for everything in it
         value = xml_body.text(element)
         if value or not (len(element) or element.attrib):
             self.note(name, value)
@@ -90,4 +97,14 @@ class Leftovers:
 
 
 def _letters(text: str) -> str:
-    return _NOT_LETTER.sub("", text[:4096].lower())
+    return _NOT_LETTER.sub("", text.strip()[:4096].lower())
+
+
+def _tells(letters: str) -> bool:
+    """Look in one pass: each attribute of an element repeats the names of all around it."""
+    network = _NETWORK.search(letters)
+    return bool(
+        _SECRET.search(letters)
+        or _PERSONAL.search(letters)
+        or (network and _SECRET_OF_NETWORK.search(letters, network.end()))
+    )
