@@ -1,5 +1,7 @@
 """Every error of the gateway; the class says what happens next, its docstring is the default message."""
 
+from collections.abc import Mapping
+
 DISK_ADVICE = "Check the disk: `df -h`, `dmesg`. A memory card that turned read-only is worn out: replace it."
 
 
@@ -25,6 +27,8 @@ class SinkUnavailable(GatewayError):
     ``retry_after_s`` is the far end's own wish, when it said one.
     ``fault`` is the stable code that a person sees (`faults`), when there is something to be done.
     ``stop`` means that the far end asked never to be called again until a person intervenes.
+    ``refused`` are refusals at the head of the batch, index and reason, that are doubted because nothing was
+    taken: they hold when the far end takes something else right away.
     """
 
     def __init__(
@@ -35,8 +39,10 @@ class SinkUnavailable(GatewayError):
         retry_after_s: float | None = None,
         fault: str = "sink_unavailable",
         stop: bool = False,
+        refused: Mapping[int, str] | None = None,
     ) -> None:
         super().__init__(message)
+        self.refused = dict(refused or {})
         self.delivered = delivered
         self.retry_after_s = retry_after_s
         self.fault = fault

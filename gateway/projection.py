@@ -6,26 +6,32 @@ tallies of its own day.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import tzinfo
+from functools import partial
 from pathlib import Path
 
 import anyio
+import structlog
 from anyio import CapacityLimiter, to_thread
 
 from gateway import clock, zone_states
+from gateway.errors import StoreUnavailable
 from gateway.liveness import CANNOT_TELL, hint
-from gateway.outbox import rfc3339
 from gateway.outbox.connection import open_reader
+from gateway.outbox.damage import is_damage
 from gateway.outbox.day import Day
 from gateway.outbox.figures import figures, gap_figures
 from gateway.outbox.gaps import gaps
+from gateway.outbox.readable import instant, newest_fact
 from gateway.outbox.reading import clock_offsets, devices
 from gateway.outbox.recent import Recent, Sums
 from gateway.outbox.zoning import Zoning
 from gateway.sink import State
 
 __all__ = ["Day", "Projection", "describe", "named"]
+
+log = structlog.get_logger()
 
 _REMEMBER_S = 5.0  # for so long the first states wait for the sums of the last hour
 
@@ -41,15 +47,24 @@ class Projection:
         self.names: Mapping[str, str] = {}  # by device id, or by what stands behind its family
         self.zoning = Zoning()
         self.sums: Recent | None = None
+        self._untold: set[str] = set()  # whose state could not be made; it is said once
 
     async def states(self, only: Iterable[str] | None = None) -> Sequence[State]:
-        """Give the state of every device, or of the named ones, and of every zone."""
+        """Give the state of every device, or of the named ones, and of every zone, as far as it can be told.
+
+        Raises `StoreUnavailable` when the store cannot be read now; damage of its file is left to who ends for it.
+        """
         if self.sums is not None and not self.sums.ready.is_set():
             with anyio.move_on_after(_REMEMBER_S):
                 await self.sums.ready.wait()
-        return await to_thread.run_sync(
-            self._states, None if only is None else list(only), limiter=self._limiter
-        )
+        try:
+            return await to_thread.run_sync(
+                self._states, None if only is None else list(only), limiter=self._limiter
+            )
+        except sqlite3.Error as error:
+            if is_damage(error):
+                raise
+            raise StoreUnavailable(f"The states cannot be read ({error}): check the disk.") from error
 
     async def clocks(self) -> dict[str, float]:
         """Give the seconds that each device's clock is ahead of ours, as far as it is known."""
@@ -70,19 +85,38 @@ class Projection:
         day = Day.of(clock.now(), self._zone)
         wanted = [None] if only is None else only
         pages = [page for name in wanted for page in devices(self._conn, name)]
-        described = [self._named(page, day) for page in pages]
+        described: list[dict[str, object]] = []
+        for page in pages:
+            described += self._told(str(page["id"]), partial(self._of_device, page, day))
         if self.zoning.zones:
-            now = clock.now() if clock.plausible() else None
-            zones = zone_states.states(self._conn, self.zoning, day, now, self.sums)
-            described += [_dated(state) for state in zones]
+            described += self._told("zones", partial(self._of_zones, day))
         return [
-            State(str(state["device"]), json.dumps(state, ensure_ascii=False).encode()) for state in described
+            State(str(state["device"]), json.dumps(state, ensure_ascii=False).encode("utf-8", "replace"))
+            for state in described
         ]
 
-    def _named(self, page: dict[str, object], day: Day) -> dict[str, object]:
+    def _of_zones(self, day: Day) -> list[dict[str, object]]:
+        now = clock.now() if clock.plausible() else None
+        return [_dated(state) for state in zone_states.states(self._conn, self.zoning, day, now, self.sums)]
+
+    def _told(self, name: str, states: Callable[[], list[dict[str, object]]]) -> list[dict[str, object]]:
+        """Make states; what the disk has damaged, in whatever way, costs its own state and not all the others."""
+        try:
+            found = states()
+        except sqlite3.Error:
+            raise
+        except Exception:  # a value may be of any kind and size then, and events wait for these states
+            if name not in self._untold:
+                log.exception("state_not_told", device=name)
+            self._untold.add(name)
+            return []
+        self._untold.discard(name)
+        return found
+
+    def _of_device(self, page: dict[str, object], day: Day) -> list[dict[str, object]]:
         device = str(page["id"])
         sums = self.sums.of(device) if self.sums else None
-        return named(describe(self._conn, page, day, self._zone, sums), self.names)
+        return [named(describe(self._conn, page, day, self._zone, sums), self.names)]
 
 
 def named(state: dict[str, object], names: Mapping[str, str]) -> dict[str, object]:
@@ -105,7 +139,7 @@ def describe(
         "site": page["site"],
         "address": page["address"],
         "firmware": page["firmware"],
-        "last_seen": _instant(page["last_seen"]),
+        "last_seen": instant(page["last_seen"]),
         "clock_offset_s": round(offset / 1000, 1) if isinstance(offset, int) else None,
         **_life(page),
         "events": page["events"],
@@ -115,10 +149,11 @@ def describe(
     state |= figures(conn, device, day, sums)
     state |= _missing(conn, page, day, zone)
     if page["newest"] is not None:
-        state["last_time"] = _instant(page["newest"])
-        newest = json.loads(str(page["newest_data"]))
+        state["last_time"] = instant(page["newest"])
         state |= {
-            f"last_{name}": value for name, value in newest.items() if not isinstance(value, dict | list)
+            f"last_{name}": value
+            for name, value in newest_fact(page).items()
+            if not isinstance(value, dict | list)
         }
     return _dated(state)
 
@@ -145,7 +180,3 @@ def _missing(conn: sqlite3.Connection, page: dict[str, object], day: Day, zone: 
     now, before = clock.now() if clock.plausible() else None, day.before(zone)
     today = gaps(conn, page, day.start, day.end, now)
     return {} if today is None else gap_figures(today, gaps(conn, page, before.start, before.end, now))
-
-
-def _instant(ms: object) -> str | None:
-    return rfc3339(ms) if isinstance(ms, int) else None

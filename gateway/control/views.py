@@ -9,6 +9,7 @@ from gateway.errors import GatewayError
 from gateway.outbox import Entry, Flag, Position, letters, reading, rfc3339
 from gateway.outbox.day_facts import day_facts
 from gateway.outbox.letters import Letter
+from gateway.outbox.readable import instant
 from gateway.outbox.recent import from_log
 from gateway.projection import Day, describe, named
 
@@ -78,7 +79,7 @@ def device_states(
             names,
         )
         | {
-            "first_seen": rfc3339(int(str(page["first_seen"]))),
+            "first_seen": instant(page["first_seen"]),
             "duplicates": page["duplicates"],
             "repaired": page["repaired"],
             "serial": page["serial"],

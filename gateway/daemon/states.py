@@ -1,11 +1,13 @@
 """Show the newest state of devices, zones and gateway on the sinks that have a place for it."""
 
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 import anyio
 
 from gateway import clock
+from gateway.errors import StoreUnavailable
 from gateway.outbox import Outbox
 from gateway.projection import Day, Projection
 from gateway.sink import Sink, State, StateSink
@@ -88,7 +90,11 @@ class _Board:
         if new_day or refresh:
             # The zeros of a new day are shown by our own clock; a quiet door sends nothing at midnight.
             self._all_at, devices = clock.steady(), None
-        states = await self._projection.states(devices)
+        try:
+            states = await self._projection.states(devices)
+        except StoreUnavailable:  # the store tells of its own trouble; all is read again in a moment
+            self._all_at = -math.inf
+            return ()
         changed = [state for state in states if self._shown.get(state.device) != state.payload]
         self._shown |= {state.device: state.payload for state in changed}
         return changed

@@ -158,6 +158,7 @@ ACTIONS: dict[str, str] = {
     "refused_sender": "Add the sender's network to listen.allow if it is yours.",
     "refused_request": "Check the sender; the reason says which limit of [listen] it hit.",
     "window_without_length": "Check the device's firmware: it reports windows that end when they begin.",
+    "book_damaged": "Nothing is lost: the device's next events write it anew. Are there more? Check the disk: `dmesg`.",
     "zone_damaged": "Count once who is in the zone and say it: `gateway occupancy ZONE --set N`. Check the disk: `dmesg`.",
     "zone_door_unheard": "Correct the door in the configuration (`gateway devices` lists them), or connect the device.",
     "zone_disagrees": "Set the time zone on the device, or site.zone in the configuration, so that both agree.",

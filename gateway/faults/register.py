@@ -50,6 +50,7 @@ class Faults:
         "callback_refused": 3600,
         "callback_unauthorised": 3600,
         "camlytics_rules": 86_400,
+        "book_damaged": 86_400,
         "zone_damaged": 86_400,
         "camlytics_two_ways": 86_400,
         "camlytics_unknown": 86_400,

@@ -7,26 +7,20 @@ What may come twice after a fault is bounded by the sink's window: the sum of wh
 was settled but is not yet on disk never exceeds it. Nothing is sent while what was sent cannot be noted.
 """
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import structlog
-
 from gateway import clock
 from gateway.errors import SinkUnavailable
 from gateway.forwarder.rendering import Rendering
-from gateway.outbox import Arrears, Entry, Flag, LogReader, Outbox, Position
+from gateway.forwarder.sending import Sending
+from gateway.outbox import Arrears, Entry, LogReader, Outbox, Position
 from gateway.retry import Backoff, Pacer
-from gateway.sink import Outgoing, Sink, StateSink
-
-log = structlog.get_logger()
+from gateway.sink import Sink
 
 Letters = list[tuple[Entry, str]]
-
-_ALL_FAIL = 3  # so many events in a row that a bug refuses are no longer about single events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,17 +52,16 @@ class Draining:
         self.letters_asked = True  # letters marked before a restart are found at the first round
         self.last_delivery: datetime | None = None
         self.delivered_at: float | None = None  # the same in monotonic seconds: no clock that jumps moves it
-        self.answered = False  # the far end has answered in this round
         self.wait_s = 0.0  # until the pace of a backlog allows more
         self.light = False  # this round sent far less than it could have
         self._sink = sink
         self._outbox = outbox
         self._reader = reader
-        self._rendering = rendering
+        self._sending = Sending(sink, outbox, reader, rendering)
         self._live_first = pacing.live_first
         self._pacer = Pacer(pacing.rate_per_s)
         self._on_rejected = on_rejected
-        self._failing = 0  # events in a row that a bug of ours has refused
+        self._took = False  # the far end has taken something in this round
         self._unsaved = 0  # delivered, and not known to be on disk
         self._unnoted = False  # the disk did not take the place with its letters: that comes before all else
         self._rejected: Letters = []
@@ -81,12 +74,18 @@ class Draining:
         """
         if self._unnoted:
             await self.save()
-        self.answered, self.wait_s, self.light = False, 0.0, False
+        self._sending.answered = self.light = self._took = False
+        self.wait_s = 0.0
         await self._catch_up_later()
         worked = await self._send_new()
         worked |= await self._send_arrears()
         worked |= await self._send_letter()
         return worked
+
+    @property
+    def answered(self) -> bool:
+        """The far end has answered in this round."""
+        return self._sending.answered
 
     @property
     def owes(self) -> bool:
@@ -132,7 +131,7 @@ class Draining:
         def advance(up_to: int) -> None:
             position.cursor = up_to
 
-        await self._deliver(entries, advance)
+        await self._deliver(entries, advance, head)
         self.light = len(entries) < self._sink.window // 2 and not position.arrears
         return True
 
@@ -155,104 +154,86 @@ class Draining:
             if left is not None:
                 left = self.position.advance_arrears(left, up_to)
 
-        await self._deliver(entries, advance, replay=owed.replay)
+        await self._deliver(entries, advance, owed.last, replay=owed.replay)
         return True
 
     async def _send_letter(self) -> bool:
         if not self.letters_asked:
             return False
         letter = await self._reader.to_retry(self._sink.name)
-        if letter is None or letter.entry is None:
+        if letter is None:
             self.letters_asked = False
             return False
-        rejected = await self._send([letter.entry])
+        entry = letter.entry
+        if entry is None:
+            await self._keep_letter(letter.number, "It was damaged by the disk and cannot be sent any more.")
+            return True
+        rejected = await self._sending.send([entry], entry.seq)
         if rejected:
-            reason, number = rejected[0], letter.number
-            await self._outbox.write(
-                lambda conn: conn.execute(
-                    "UPDATE letters SET retry = 0, reason = ? WHERE number = ?", (reason, number)
-                )
-            )
+            await self._keep_letter(letter.number, rejected[0])
         else:
-            self.position.answer_letter(letter.entry.device)
+            self.position.answer_letter(entry.device)
             self._answered.append(letter.number)
             await self.save()
         return True
 
+    async def _keep_letter(self, number: int, reason: str) -> None:
+        await self._outbox.write(
+            lambda conn: conn.execute(
+                "UPDATE letters SET retry = 0, reason = ? WHERE number = ?", (reason, number)
+            )
+        )
+
     async def _deliver(
-        self, entries: Sequence[Entry], advance: Callable[[int], None], *, replay: bool = False
+        self, entries: Sequence[Entry], advance: Callable[[int], None], last: int, *, replay: bool = False
     ) -> None:
-        """Send a batch and note how it went; the place moves past what was settled and not further."""
+        """Send a batch and note how it went; the place moves past what was settled and not further.
+
+        What it is part of ends with ``last``.
+        """
         if self._outbox.sinks.is_settled(self._sink.name):
             self._unsaved = 0
         elif self._unsaved + len(entries) > self._sink.window:
             await self.save()
         try:
-            rejected = await self._send(entries)
+            rejected = await self._sending.send(entries, last)
         except SinkUnavailable as error:
-            if error.delivered:
-                self._count(entries[: error.delivered], {}, replay=replay)
-                advance(entries[error.delivered - 1].seq)
-                self.delivered_at = time.monotonic()
-                await self.save()
-            raise
+            if not error.refused or not await self._hold(error.refused, entries, last):
+                await self._note_head(error, entries, advance, replay)
+                raise
+            rejected, entries = error.refused, entries[: len(error.refused)]
+            self._sending.answered = True
         self._count(entries, rejected, replay=replay)
         advance(entries[-1].seq)
         self.last_delivery = clock.now()
         self.delivered_at = time.monotonic()
         self._unsaved += len(entries)
+        self._took |= len(rejected) < len(entries)
         if rejected:
             await self._reject([(entries[index], reason) for index, reason in rejected.items()], replay)
         else:
             self.note()
 
-    async def _send(self, entries: Sequence[Entry]) -> Mapping[int, str]:
-        now = clock.now_ms()
-        try:
-            rejected = await self._sink.send([self._render(entry, now) for entry in entries])
-            self._failing = 0
-        except SinkUnavailable:
-            raise
-        except Exception:  # a bug of ours: the event that it is about must not hold up the others for ever
-            log.exception("sink_failed", sink=self._sink.name, events=len(entries))
-            rejected = await self._one_by_one(entries, now)
-        self.answered = True
-        if rejected and not clock.plausible() and not isinstance(self._sink, StateSink):
-            # What is signed with a time that cannot be is refused by all who look at it; none of it is given up for that.
-            sentence = f"events are refused: {next(iter(rejected.values()))}"
-            raise SinkUnavailable(sentence, delivered=min(rejected))
-        return rejected
+    async def _note_head(
+        self,
+        error: SinkUnavailable,
+        entries: Sequence[Entry],
+        advance: Callable[[int], None],
+        replay: bool,
+    ) -> None:
+        """Note what was taken before a fault."""
+        if error.delivered:
+            self._count(entries[: error.delivered], {}, replay=replay)
+            advance(entries[error.delivered - 1].seq)
+            self.delivered_at = time.monotonic()
+            await self.save()
 
-    async def _one_by_one(self, entries: Sequence[Entry], now: int) -> Mapping[int, str]:
-        """Send alone what failed together; an event that fails alone is refused, unless all of them do."""
-        rejected: dict[int, str] = {}
-        for index, entry in enumerate(entries):
-            try:
-                refused = await self._sink.send([self._render(entry, now)])
-            except SinkUnavailable as error:
-                error.delivered = min(rejected, default=index)
-                raise
-            except Exception as bug:  # see `_send`
-                if self._failing >= _ALL_FAIL:
-                    sentence = f"The gateway fails on every event ({type(bug).__name__})."
-                    raise SinkUnavailable(sentence, delivered=min(rejected, default=index)) from bug
-                self._failing += 1
-                rejected[index] = f"the gateway failed on it ({type(bug).__name__}: {bug})"
-            else:
-                self._failing = 0
-                rejected |= {index + place: reason for place, reason in refused.items()}
-        return rejected
-
-    def _render(self, entry: Entry, now: int) -> Outgoing:
-        """Write an entry; how long it waited is no matter of a clock that was wrong when it came, or is now."""
-        if clock.trusted() and not entry.flags & Flag.UNSYNCED:
-            return self._rendering.render(entry, now)
-        waited_s = self._outbox.waited_s(entry.seq)
-        if waited_s is None:
-            # Of an earlier life. An age that cannot be, or is long, may be a jump; it is no event to act on either way.
-            apart_ms = now - entry.received
-            return self._rendering.render(entry, now, math.inf if apart_ms < 0 else apart_ms)
-        return self._rendering.render(entry, now, waited_s * 1000)
+    async def _hold(self, refused: Mapping[int, str], entries: Sequence[Entry], last: int) -> bool:
+        """Say whether doubtful refusals are to be believed, because the far end takes something else now."""
+        if self._took:  # arrears, right behind something new
+            return True
+        # As long as a part of the batch was not asked about, the sink looks further by itself.
+        return len(refused) == len(entries) and await self._sending.witness.is_taken(entries, last)
 
     def _count(self, entries: Sequence[Entry], rejected: Mapping[int, str], *, replay: bool) -> None:
         if replay:

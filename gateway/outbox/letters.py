@@ -29,8 +29,13 @@ class Letter:
 
     @property
     def entry(self) -> Entry | None:
-        """The log entry inside a letter of the deliver stage."""
-        return Entry(**self.head) if self.stage == "deliver" else None  # type: ignore[arg-type]  # written by `from_entry`
+        """The log entry inside a letter of the deliver stage; None when the disk has damaged it."""
+        if self.stage != "deliver":
+            return None
+        try:
+            return Entry(**self.head)  # type: ignore[arg-type]  # written by `add_rejected`
+        except TypeError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ def add_body(conn: sqlite3.Connection, letter: Body, bounds: Bounds) -> int:
     removed = _make_room_for_sender(conn, letter.sender, len(body), share, bounds.per_sender)
     removed += _make_room(conn, len(body), bounds)
     row = (letter.stage, "", letter.sender, letter.reason, letter.received, dumps(head), body)
-    conn.execute(statements.ADD_LETTER, row)
+    _add(conn, *row)
     return removed
 
 
@@ -77,9 +82,12 @@ def add_rejected(conn: sqlite3.Connection, sink: str, entry: Entry, reason: str,
     erased = conn.execute(_ERASED, (entry.seq, Flag.ERASED)).fetchone()
     if erased is not None:  # the person in it was removed while it was on its way
         entry = replace(entry, flags=erased[0], body=erased[1], personal=None)
-    conn.execute(
-        statements.ADD_LETTER, ("deliver", sink, entry.device, reason, received, dumps(asdict(entry)), b"")
-    )
+    _add(conn, "deliver", sink, entry.device, reason, received, dumps(asdict(entry)), b"")
+
+
+def _add(conn: sqlite3.Connection, *row: object) -> None:
+    conn.execute(statements.ADD_LETTER, row)
+    conn.execute(statements.KEEP_LETTER_NUMBER)
 
 
 def _make_room_for_sender(conn: sqlite3.Connection, sender: str, size: int, share: int, most: int) -> int:
@@ -144,4 +152,13 @@ def counts(conn: sqlite3.Connection) -> dict[str, int]:
 
 def _letter(row: tuple[int, str, str, str, str, int, int, str, bytes]) -> Letter:
     number, stage, sink, sender, reason, received, retry, head, body = row
-    return Letter(number, stage, sink, sender, reason, received, bool(retry), json.loads(head), body)
+    return Letter(number, stage, sink, sender, reason, received, bool(retry), _head(head), body)
+
+
+def _head(text: str) -> Mapping[str, object]:
+    """Read a letter's head; one that the disk has damaged says nothing, and keeps nobody from the other letters."""
+    try:
+        head = json.loads(text)
+    except ValueError:
+        return {}
+    return head if isinstance(head, dict) else {}

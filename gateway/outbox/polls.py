@@ -49,6 +49,14 @@ def read(text: str | bytes) -> Mapping[str, Json] | None:
     return place if isinstance(place, dict) else None
 
 
+def _fact(device: str, data: str | None) -> Mapping[str, Json]:
+    """Read what a newest fact says; one that the disk has damaged says nothing, and the poll goes on."""
+    fact = read(data) if data else {}
+    if fact is None:
+        log.error("newest_fact_damaged", device=device)
+    return fact or {}
+
+
 def devices_of(conn: sqlite3.Connection, source: str) -> set[str]:
     """Give the ids of all devices that a source has brought."""
     return {device for (device,) in conn.execute("SELECT id FROM devices WHERE source = ?", (source,))}
@@ -57,8 +65,8 @@ def devices_of(conn: sqlite3.Connection, source: str) -> set[str]:
 def told_until(conn: sqlite3.Connection, source: str) -> dict[str, tuple[int, Mapping[str, Json]]]:
     """Say for each device of a source until when (ms) its newest fact tells, and what that fact says."""
     told = {}
-    query = "SELECT id, newest, newest_data FROM devices WHERE source = ? AND newest IS NOT NULL"
+    query = "SELECT id, newest, newest_data FROM devices WHERE source = ? AND typeof(newest) = 'integer'"
     for device, newest, data in conn.execute(query, (source,)).fetchall():
         ends = (fact[-1].over for fact in statements_of(conn, device, newest, newest + _DAY_MS))
-        told[device] = max([newest, *ends]), json.loads(data) if data else {}
+        told[device] = max([newest, *ends]), _fact(device, data)
     return told

@@ -158,15 +158,17 @@ def _sum(position: Position) -> int:
     return sums.of_place(position.name, position.cursor, owed)
 
 
-def enlist(conn: sqlite3.Connection, name: str, *, after: int, owed: int, head: int) -> Position:
+def enlist(
+    conn: sqlite3.Connection, name: str, *, after: int, owed: int, lettered: int = 0, head: int
+) -> Position:
     """Give a new sink its place: the ``owed`` entries after ``after`` are what it will get."""
     known = load(conn, name)
     if known is not None:
         return known
     # Numbers have holes, and what is not there is owed to nobody.
-    since = head - owed
-    position = Position(name, since=since, cursor=after)
-    conn.execute(statements.ADD_SINK, (name, since, after, _sum(position)))
+    since = head - owed - lettered
+    position = Position(name, since=since, cursor=after, lettered=lettered)
+    conn.execute(statements.ADD_SINK, (name, since, after, lettered, _sum(position)))
     return position
 
 

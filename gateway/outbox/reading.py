@@ -1,8 +1,9 @@
 """Read the store without disturbing the writer: for forwarders, and for commands when the daemon is down."""
 
+import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TypeVar
 from anyio import CapacityLimiter, to_thread
 
 from gateway.errors import StoreUnavailable
-from gateway.outbox import connection, letters, opening, positions, statements
+from gateway.outbox import connection, letters, lost_places, opening, positions, statements
 from gateway.outbox.damage import StoreDamaged, advice, is_damage
 from gateway.outbox.entry import Entry
 from gateway.outbox.letters import Letter
@@ -23,6 +24,13 @@ T = TypeVar("T")
 
 _COUNT_ROWS = 100_000  # between two looks at the log others may fold the WAL back
 _LOOK_BACK_ROWS = 200_000
+_LOOK_AHEAD_ROWS = 100_000
+_UNLIKE = (
+    f"SELECT {CHECKED_COLUMNS} FROM events WHERE seq > ? AND seq <= ?"
+    " AND kind NOT IN (SELECT value FROM json_each(?)) AND device NOT IN (SELECT value FROM json_each(?))"
+    " ORDER BY seq LIMIT 1"
+)
+_NEWEST = f"SELECT {CHECKED_COLUMNS} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq DESC LIMIT 1"
 
 
 class LogReader:
@@ -38,6 +46,17 @@ class LogReader:
         Raises `StoreUnavailable`, or `StoreDamaged` when the file is.
         """
         return await self._in_thread(lambda: _entries(self._conn, after, last, limit))
+
+    async def unlike(
+        self, after: int, last: int, *, kinds: Collection[str] = (), devices: Collection[str] = ()
+    ) -> Entry | None:
+        """Give the first entry of the range (after, last], not too far in, that is of none of these."""
+        wanted = (after, min(last, after + _LOOK_AHEAD_ROWS), json.dumps([*kinds]), json.dumps([*devices]))
+        return await self._in_thread(lambda: _one(self._conn, _UNLIKE, *wanted))
+
+    async def newest(self, after: int, last: int) -> Entry | None:
+        """Give the last entry of the range (after, last]."""
+        return await self._in_thread(lambda: _one(self._conn, _NEWEST, after, last))
 
     async def to_retry(self, sink: str) -> Letter | None:
         """Give the oldest letter that a person wants this sink to try again."""
@@ -61,6 +80,11 @@ def _entries(conn: sqlite3.Connection, after: int, last: int, limit: int) -> lis
     if len(found) < limit and end < last:
         _nothing_is_behind(conn, end, last)
     return found
+
+
+def _one(conn: sqlite3.Connection, query: str, *values: int | str) -> Entry | None:
+    row = conn.execute(query, values).fetchone()
+    return None if row is None else Entry(*checked(row))
 
 
 def _nothing_is_behind(conn: sqlite3.Connection, end: int, last: int) -> None:
@@ -131,7 +155,7 @@ class Survey:
 def survey(path: Path, sink: str, from_now: bool) -> Survey:
     """Look at what is in the log for a sink that begins at the oldest entry."""
     with closing(connection.open_reader(path)) as conn:
-        if from_now or positions.load(conn, sink) is not None:
+        if positions.load(conn, sink) is not None or (from_now and not lost_places.matter(conn)):
             return Survey(None)
         last = opening.last_number(conn)
         oldest = conn.execute(statements.FIRST_SEQ).fetchone()[0]

@@ -231,3 +231,34 @@ async def test_what_is_refused_for_a_time_that_cannot_be_is_not_given_up(box, tm
             await line.drained()
         assert [1] == line.sink.taken
         assert [] == rows(tmp_path, "SELECT number FROM letters")
+
+
+async def test_one_refusal_under_a_clock_that_cannot_be_doubles_nothing(box, tmp_path):
+    """What is taken beside it proves that our time is accepted: the refused one is given up, the rest comes once."""
+    async with opened(tmp_path) as outbox:
+        for number in range(8):
+            await push(outbox, number)
+
+        def refuse_third(batch):
+            return {index: "malformed" for index, event in enumerate(batch) if event.seq == 3}
+
+        async with driven(outbox, Scripted(*[refuse_third] * 50)) as line:
+            await line.drained()
+        assert [1, 2, 4, 5, 6, 7, 8] == line.sink.taken
+        assert [("malformed",)] == rows(tmp_path, "SELECT reason FROM letters")
+
+
+async def test_what_was_refused_just_before_the_sync_is_not_given_up(box, tmp_path):
+    """The clock is set in the middle of a batch: what was taken after it proves nothing about what came before."""
+    async with opened(tmp_path) as outbox:
+        for number in range(4):
+            await push(outbox, number)
+
+        def synced_behind_the_second(_batch):
+            box.set(NOW)
+            return {0: "timestamp out of range", 1: "timestamp out of range"}
+
+        async with driven(outbox, Scripted(synced_behind_the_second)) as line:
+            await line.drained()
+        assert {1, 2, 3, 4} == set(line.sink.taken)
+        assert [] == rows(tmp_path, "SELECT number FROM letters")

@@ -40,6 +40,11 @@ class Progress:
         self.settled += 1
 
     @property
+    def row(self) -> list[int]:
+        """Events that were refused since something was taken, first to last."""
+        return [index for index in self.refused if index >= self._sure]
+
+    @property
     def delivered(self) -> int:
         """Events at the head that were taken."""
         return min(self._sure, min(self.refused, default=self._sure))
@@ -56,7 +61,8 @@ class Doubt:
     turn the backlog into letters. After ``FEW`` refusals in a row nothing is reported as refused until
     something is taken again. On the other hand, a quiet night may bring more heartbeats than that to
     a receiver that rightly refuses heartbeats; so each further call looks further ahead, up to the
-    whole window, and the first event that is taken proves the refusals before it.
+    whole window, and the first event that is taken proves the refusals before it. Was the whole window
+    refused, the fault carries the refusals: the core then has something behind them tried.
     """
 
     FEW = 20

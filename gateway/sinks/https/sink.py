@@ -101,6 +101,7 @@ class HttpsSink:
         self._packing.settled()
         if answer.verdict is Verdict.TAKEN:
             self._doubt.taken()
+            await self._ask_again(call, call.batch[start].kind)
             call.progress.taken(stop - start)
         elif stop - start == 1:
             call.progress.refuse(self._reason(answer))
@@ -112,6 +113,23 @@ class HttpsSink:
             middle = (start + stop) // 2
             await self._settle(call, start, middle)
             await self._settle(call, middle, stop)
+
+    async def _ask_again(self, call: "_Call", taken: str) -> None:
+        """Make sure that a long row of refusals ended with an event of another sort, and not with a repair.
+
+        Who refused everything and is well again takes what it refused a moment ago; nothing of the row is given up.
+        """
+        row = call.progress.row
+        if len(row) < Doubt.FEW:
+            return
+        alike = [index for index in row if call.batch[index].kind == taken]
+        index = (alike or row)[-1]
+        answer = await self._post(call, index, index + 1)
+        if answer.verdict is Verdict.LATER:
+            raise unavailable(answer, self._options)
+        if answer.verdict is Verdict.TAKEN:
+            sentence = "it takes again what it refused a moment ago; all of that is sent once more"
+            raise SinkUnavailable(sentence, fault="https_error")
 
     async def _post(self, call: "_Call", start: int, stop: int) -> Answer:
         events = call.batch[start:stop]
@@ -143,6 +161,8 @@ class HttpsSink:
             f"nothing is taken any more; the newest answer: {last}. No event is given up for now: "
             "check endpoint, content type and signing secret with the receiver's operator",
             fault="https_rejects_all",
+            # Doubtful as long as nothing else is taken; what was taken in between settles those before it.
+            refused=progress.refused if len(progress.refused) == progress.settled else None,
         )
 
 

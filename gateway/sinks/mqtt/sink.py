@@ -86,7 +86,7 @@ class MqttSink:
         """Show status and states. The status must be acknowledged: from then on a fault is not the greeting's."""
         limit = min(self._options.inflight, terms.receive_maximum)
         traffic = self._traffic = Window(connection.publish, limit=limit, retain=terms.retain)
-        self._show_status(traffic, self._status())
+        self._show_status(traffic, self._told_status())
         traffic.fill()
         # States that come from now on wait for the reading of all states, which must not overtake them.
         traffic.states_may_go = False
@@ -129,7 +129,7 @@ class MqttSink:
             self.nobody_listens = flight.nobody_listens
         rejected = self._verdicts.outcome(flight)
         if self._showing.went_on(without=bool(rejected)):
-            self._show_status(traffic, self._status())
+            self._show_status(traffic, self._told_status())
             await self._show_all(traffic)
             traffic.fill()
         return rejected
@@ -188,6 +188,13 @@ class MqttSink:
         if self._traffic and self.connected and not self._showing.withheld:
             self._show_status(self._traffic, status)
             self._traffic.fill()
+
+    def _told_status(self) -> bytes:
+        """Give the status; where the disk keeps it from being told, at least that the gateway is there."""
+        try:
+            return self._status()
+        except (StoreUnavailable, OSError):  # best effort, as the states are
+            return json.dumps({"state": "online", "gateway": self._options.gateway_id}).encode()
 
     def _show_status(self, traffic: Window, status: bytes) -> None:
         """Show as much of the status as the broker takes; with many faults it is long."""

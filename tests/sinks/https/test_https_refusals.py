@@ -269,3 +269,29 @@ async def _drain(count, batch, bad, dice, away):
         except SinkUnavailable as error:
             left = left[error.delivered :]
     return taken, refused
+
+
+@pytest.mark.parametrize("batch", [1, 500])
+async def test_a_receiver_that_is_repaired_in_the_middle_of_a_call_gives_no_letters(
+    receiver, build_sink, make_events, batch
+):
+    """It refuses everything, and takes everything from one moment on: what it refused before is asked about again."""
+    broken = [True]
+
+    def decide(request):
+        if any(event["sequence"] == f"{36:016d}" for event in request.events) and len(request.events) == 1:
+            broken[0] = False
+        return Outcome(status=400) if broken[0] else None
+
+    receiver.decide = decide
+    sink = build_sink(receiver, batch=batch)
+    events, faults = make_events(60), 0
+    left = events
+    while left and faults < 10:
+        try:
+            assert {} == await sink.send(left)
+            left = []
+        except SinkUnavailable as error:
+            faults += 1
+            left = left[error.delivered :]
+    assert {event.id for event in events} == set(receiver.ledger.ids)

@@ -1,0 +1,89 @@
+"""Hand a batch to the sink, and find out what of it is refused for good, whatever fails in between.
+
+A bug of ours that one event meets must not hold up the others; a time that cannot be must not cost an event.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from gateway import clock
+from gateway.errors import SinkUnavailable
+from gateway.forwarder.rendering import Rendering
+from gateway.forwarder.witness import Witness
+from gateway.outbox import Entry, Flag, LogReader, Outbox
+from gateway.sink import Outgoing, Sink, StateSink
+
+log = structlog.get_logger()
+
+_ALL_FAIL = 3  # so many events in a row that a bug refuses are no longer about single events
+
+
+class Sending:
+    """Speaks with one sink about events; it moves no place."""
+
+    def __init__(self, sink: Sink, outbox: Outbox, reader: LogReader, rendering: Rendering) -> None:
+        self.answered = False  # the far end has answered; set back by whoever looks
+        self.witness = Witness(sink, reader, lambda entry: self._render(entry, clock.now_ms()))
+        self._sink = sink
+        self._outbox = outbox
+        self._rendering = rendering
+        self._failing = 0  # events in a row that a bug of ours has refused
+
+    async def send(self, entries: Sequence[Entry], last: int) -> Mapping[int, str]:
+        """Give what the far end refuses for good, by index; what these events are part of ends with ``last``.
+
+        Raises `SinkUnavailable` when all of it, or what follows the delivered ones, is to be sent again.
+        """
+        now, could_be = clock.now_ms(), clock.plausible()
+        try:
+            rejected = await self._sink.send([self._render(entry, now) for entry in entries])
+            self._failing = 0
+        except SinkUnavailable:
+            raise
+        except Exception:  # a bug of ours: the event that it is about must not hold up the others for ever
+            log.exception("sink_failed", sink=self._sink.name, events=len(entries))
+            rejected = await self._one_by_one(entries, now, last)
+        self.answered = True
+        by_clock = not could_be and (clock.plausible() or len(rejected) == len(entries))
+        if rejected and by_clock and not isinstance(self._sink, StateSink):
+            # What is signed with a time that cannot be is refused by all who look at it; none of it is given up for that.
+            # An event that is taken proves that it was no matter of the time, unless the clock was set in between.
+            sentence = f"events are refused: {next(iter(rejected.values()))}"
+            raise SinkUnavailable(sentence, delivered=min(rejected))
+        return rejected
+
+    async def _one_by_one(self, entries: Sequence[Entry], now: int, last: int) -> Mapping[int, str]:
+        """Send alone what failed together; an event that fails alone is refused, unless all of them do."""
+        rejected: dict[int, str] = {}
+        single = False  # a later event gets through: it is about single events after all
+        for index, entry in enumerate(entries):
+            try:
+                refused = await self._sink.send([self._render(entry, now)])
+            except SinkUnavailable as error:
+                error.delivered = min(rejected, default=index)
+                raise
+            except Exception as bug:  # see `send`
+                if self._failing >= _ALL_FAIL and not single:
+                    single = await self.witness.gets_through(entry, last)
+                if self._failing >= _ALL_FAIL and not single:
+                    sentence = f"The gateway fails on every event ({type(bug).__name__})."
+                    raise SinkUnavailable(sentence, delivered=min(rejected, default=index)) from bug
+                self._failing += 1
+                rejected[index] = f"the gateway failed on it ({type(bug).__name__}: {bug})"
+            else:
+                self._failing = 0
+                rejected |= {index + place: reason for place, reason in refused.items()}
+        return rejected
+
+    def _render(self, entry: Entry, now: int) -> Outgoing:
+        """Write an entry; how long it waited is no matter of a clock that was wrong when it came, or is now."""
+        if clock.trusted() and not entry.flags & Flag.UNSYNCED:
+            return self._rendering.render(entry, now)
+        waited_s = self._outbox.waited_s(entry.seq)
+        if waited_s is None:
+            # Of an earlier life. An age that cannot be, or is long, may be a jump; it is no event to act on either way.
+            apart_ms = now - entry.received
+            return self._rendering.render(entry, now, math.inf if apart_ms < 0 else apart_ms)
+        return self._rendering.render(entry, now, waited_s * 1000)
