@@ -17,6 +17,7 @@ from gateway.config import Config
 from gateway.control.server import application
 from gateway.daemon import composing, fixed, naming, polling, salvaged
 from gateway.daemon.adoption import Adoption
+from gateway.daemon.book import watch_book
 from gateway.daemon.callbacks import CallbackPort
 from gateway.daemon.captures import Captures
 from gateway.daemon.certificates import Certificates
@@ -128,13 +129,14 @@ class Gateway:
             self._tasks = tasks
             writer_ended = anyio.Event()
             tasks.start_soon(self._write, writer_ended)
-            tasks.start_soon(supervise, "housekeeper", self._housekeeper.run, self.faults)
             tasks.start_soon(supervise, "ballast", self._ballast.run, self.faults)
             tasks.start_soon(supervise, "album", self._album.run, self.faults)
             tasks.start_soon(supervise, "adoption", self._adoption.run, self.faults)
             tasks.start_soon(supervise, "captures", self._captures.run, self.faults)
             await naming.remember(self.config, self.outbox)
             self._lines.start(tasks, self.config, self._key)
+            # Not before it is known whom the log is kept for.
+            tasks.start_soon(supervise, "housekeeper", self._housekeeper.run, self.faults)
             tasks.start_soon(supervise, "sums", self.outbox.remember, self.faults)
             await self._begin_zones()
             await self._monitoring.put(tasks, self.config)
@@ -240,6 +242,7 @@ class Gateway:
             "states": partial(show_states, outbox, projection, self._lines.connected, self._health.summary),
             "zones": partial(keep_zones, outbox),
             "doors": partial(watch_doors, outbox, self._zones, faults),
+            "book": partial(watch_book, outbox, faults),
             "clocks": partial(watch_clocks, outbox, projection, faults, pcs),
             "own clock": self._own_clock.run,
             "liveness": self._liveness.run,

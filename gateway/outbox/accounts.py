@@ -75,12 +75,16 @@ def move(conn: sqlite3.Connection, sink: str, batches: Iterable[Moves]) -> None:
         conn.executemany(_MOVE, rows)
 
 
-def begin(conn: sqlite3.Connection, sink: str, owed: Mapping[str, int]) -> None:
-    """Open the account of a new sink: of each device it is owed so many events that are in the log now."""
-    events = _numbers(conn, _EVENTS)
+def begin(conn: sqlite3.Connection, sink: str, owed: Mapping[str, int]) -> int:
+    """Open the account of a new sink: of each device it is owed so many events that are in the log now.
+
+    Gives how many letters it has: they outlive a place that was lost, and may still be delivered.
+    """
+    events, kept = _numbers(conn, _EVENTS), _numbers(conn, _LETTERS, sink)
     conn.execute("DELETE FROM accounts WHERE sink = ?", (sink,))  # of a sink whose place was lost
-    rows = [(device, events.get(device, 0) - owed.get(device, 0)) for device in {**events, **owed}]
-    conn.executemany(_PUT, [(sink, device, since, 0, 0, 0, 0) for device, since in rows])
+    rows = [_opened(device, events, owed, kept) for device in {**events, **owed, **kept}]
+    conn.executemany(_PUT, [_row(sink, row) for row in rows])
+    return sum(kept.values())
 
 
 def expire(conn: sqlite3.Connection) -> None:

@@ -57,7 +57,7 @@ def give_back(directory: Path) -> int:
     """Empty the file, which needs no room itself; give how many bytes that freed."""
     freed = held(directory)
     if freed:
-        os.truncate(directory / NAME, 0)
+        _empty(directory / NAME)
     return freed
 
 
@@ -93,11 +93,20 @@ def make(directory: Path, size: int) -> None:
         os.close(handle)
         if known:
             with contextlib.suppress(OSError):
-                os.truncate(path, 0)
+                _empty(path)
         else:
             remove(directory)
         raise NoBallast(error.strerror or str(error)) from error
     os.close(handle)
+
+
+def _empty(path: Path) -> None:
+    # A link that was put there a moment ago would have what it leads to emptied.
+    handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.ftruncate(handle, 0)
+    finally:
+        os.close(handle)
 
 
 def _write(handle: int, size: int) -> None:

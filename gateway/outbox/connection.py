@@ -28,7 +28,9 @@ def open_writer(path: Path, *, max_bytes: int) -> sqlite3.Connection:
     """Open the one connection that writes: WAL, every commit synced, size bounded.
 
     ``max_bytes`` bounds the database file itself (`PRAGMA max_page_count`), not the WAL beside it.
+    Raises `sqlite3.Error` as `open_reader` does.
     """
+    _demand_plain(path)
     # isolation_level None: no hidden transactions; whoever writes says BEGIN.
     conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
@@ -78,13 +80,17 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
     Raises `sqlite3.Error`: root follows no link to a file of somebody else's, and waits for no pipe.
     """
-    if os.geteuid() == 0 and path.exists() and not foreign.is_plain(path):
-        raise sqlite3.OperationalError(f"{path.name} is a link, or no plain file")
+    _demand_plain(path)
     uri = f"{path.absolute().as_uri()}?mode=ro"  # quoted: a path may hold what means something in an address
     conn = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     conn.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
     conn.execute("PRAGMA query_only=1")
     return conn
+
+
+def _demand_plain(path: Path) -> None:
+    if os.geteuid() == 0 and os.path.lexists(path) and not foreign.is_plain(path):
+        raise sqlite3.OperationalError(f"{path.name} is a link, or no plain file")
 
 
 @contextmanager

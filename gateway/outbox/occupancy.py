@@ -200,6 +200,8 @@ class Occupancy:
 
     def _adopt(self, zoning: Zoning, head: int) -> None:
         self._zoning, self._by_id, self._zone = zoning, zoning.by_id, self._settings().drafting.zone
+        if self._dirty:  # a reload may come in the middle of a transaction that has counted already
+            self.write()
         self._plans, self._rows = Plans.load(self._conn), load(self._conn, self.damaged)
         if self._plans.damaged:
             self.damaged.add("")

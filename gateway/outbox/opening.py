@@ -38,15 +38,16 @@ class Opened:
         os.close(self.lock)
 
 
-def open_directory(directory: Path, max_bytes: int) -> Opened:
+def open_directory(directory: Path, max_bytes: int, *, mend: bool = True) -> Opened:
     """Open the store for writing; a damaged one is replaced by what can be read of it.
 
-    Raises `StoreUnavailable` when the directory cannot be used or another gateway uses it.
+    Raises `StoreUnavailable` when the directory cannot be used, another gateway uses it, or it is damaged and not
+    to be mended here.
     """
     lock = hold(directory)
     try:
         ballast.help_to_start(directory)
-        return _open(directory, max_bytes, lock)
+        return _open(directory, max_bytes, lock, mend=mend)
     except (sqlite3.Error, OSError) as error:
         os.close(lock)
         raise StoreUnavailable(
@@ -83,7 +84,7 @@ def hold(directory: Path) -> int:
     return lock
 
 
-def _open(directory: Path, max_bytes: int, lock: int) -> Opened:
+def _open(directory: Path, max_bytes: int, lock: int, *, mend: bool) -> Opened:
     path = directory / connection.FILE_NAME
     replacing.finish(directory)
     salvage.finish(path)
@@ -101,6 +102,11 @@ def _open(directory: Path, max_bytes: int, lock: int) -> Opened:
             if not isinstance(error, damage.StoreDamaged) and not damage.is_unreadable(error):
                 raise
             problem = str(error)
+    if problem is not None and not mend:
+        raise StoreUnavailable(
+            f"The store in {directory} is damaged ({problem}), and nothing was changed. Start the gateway, which saves"
+            " what can be read of it and tells what was lost; then give this command once more."
+        )
     if problem is not None:
         salvaged = salvage.replace(path, problem)
         conn, head = _connect(path, max_bytes)

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.outbox import accounts, positions
+from gateway.outbox import accounts, lost_places, positions
 from gateway.outbox.positions import Position
 from gateway.outbox.reading import Survey
 from gateway.outbox.retention import Retained
@@ -158,9 +158,9 @@ class Places:
         if survey.after is not None:
             owed.update(survey.owed)
             owed.update(accounts.count(conn, survey.head, head))
-        accounts.begin(conn, sink, owed)
+        lettered = accounts.begin(conn, sink, owed)
         after = head if survey.after is None else survey.after
-        return positions.enlist(conn, sink, after=after, owed=owed.total(), head=head)
+        return positions.enlist(conn, sink, after=after, owed=owed.total(), lettered=lettered, head=head)
 
     def rolled_back(self) -> None:
         """Forget what the transaction would have written, and have the next one take it along however soon it comes."""
@@ -178,6 +178,8 @@ class Places:
                 # One window may be settled and not on disk, another one read or in flight.
                 at_hand = (position.cursor, *(owed.first for owed in position.arrears))
                 places += [(place, 2 * window) for place in at_hand]
+            elif lost_places.matter(conn):
+                settled = 0  # it gets all there is, as soon as it has its place again
         return Retained(conn, settled, places)
 
 

@@ -1,7 +1,8 @@
 """How entries of the log go or change while the gateway runs, and what in memory must hear of it."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -31,11 +32,14 @@ class Rewriting:
         self._appender, self._book = appender, book
         self._gone = Gone()  # of the running transaction
         self.removals = 0  # steps of retention that removed something, rolled back or not
+        self._holding = 0  # so many want the log to stay as it is for a moment
 
     async def remove(self, step: Callable[[sqlite3.Connection, Retained], Removed]) -> Removed:
         """Run a step of a removal in the next transaction; it is told what must stay."""
 
         def work(conn: sqlite3.Connection) -> Removed:
+            if self._holding:
+                return Removed()
             removed = step(conn, self._places.retained(conn, self._appender.head))
             if removed.rows:
                 self.removals += 1
@@ -45,6 +49,15 @@ class Rewriting:
             return removed
 
         return await self._writer.submit(work)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Have removals find nothing meanwhile; one that is under way still ends."""
+        self._holding += 1
+        try:
+            yield
+        finally:
+            self._holding -= 1
 
     async def amend(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run work that changes entries of the log, in the next transaction; nothing in memory shows them as they were."""

@@ -15,7 +15,6 @@ from gateway.outbox.entry import Entry
 from gateway.outbox.places import Places
 from gateway.outbox.positions import Position
 from gateway.outbox.rewriting import Rewriting
-from gateway.outbox.salvage import Salvaged
 from gateway.outbox.writer import Writer
 
 
@@ -30,25 +29,27 @@ class Sinks:
         appender: Appender,
         book: Book,
         rewriting: Rewriting,
-        salvaged: Salvaged | None,
     ) -> None:
         self._path = path
         self._writer, self._places = writer, places
         self._appender, self._book = appender, book
-        self._rewriting, self._salvaged = rewriting, salvaged
+        self._rewriting = rewriting
 
     async def enlist(self, sink: str, *, start: str, window: int) -> Position:
         """Find a sink's place, or give a new sink its place: at the "oldest" entry or at "now"."""
         self._places.expect(sink, window)
-        # Where the places were lost nobody knows what this sink has had: twice is better than never.
-        from_now = start == "now" and not (self._salvaged and self._salvaged.places_lost)
-        position = None
-        while position is None:
-            removals = self._rewriting.removals
-            owed = await to_thread.run_sync(reading.survey, self._path, sink, from_now)
-            position = await self._writer.submit(partial(self._enlist, sink, owed, removals))
+        position = await self._find_place(sink, start)
+        if position is None:
+            with self._rewriting.held():  # else a log that is emptied steadily overtakes every count
+                while position is None:
+                    position = await self._find_place(sink, start)
         self._places.hand_out(position)
         return position
+
+    async def _find_place(self, sink: str, start: str) -> Position | None:
+        removals = self._rewriting.removals
+        owed = await to_thread.run_sync(reading.survey, self._path, sink, start == "now")
+        return await self._writer.submit(partial(self._enlist, sink, owed, removals))
 
     def _enlist(
         self, sink: str, owed: reading.Survey, removals: int, conn: sqlite3.Connection

@@ -56,7 +56,7 @@ GET_SINK = (
 SUM_OF_SINK = "SELECT crc FROM sinks WHERE name = ?"
 ADD_SINK = (
     "INSERT INTO sinks (name, since, cursor, delivered, lettered, expired, lost, replayed, attempts, retry_at, crc)"
-    " VALUES (?, ?, ?, 0, 0, 0, 0, 0, 0, 0, ?)"
+    " VALUES (?, ?, ?, 0, ?, 0, 0, 0, 0, 0, ?)"
 )
 # `expired` and `lost` belong to retention and salvage: a forwarder never writes them.
 MOVE_SINK = (
@@ -67,7 +67,16 @@ ARREARS = "SELECT first, last, replay FROM arrears WHERE sink = ? ORDER BY place
 CLEAR_ARREARS = "DELETE FROM arrears WHERE sink = ?"
 ADD_ARREARS = "INSERT INTO arrears (sink, place, first, last, replay) VALUES (?, ?, ?, ?, ?)"
 
-ADD_LETTER = "INSERT INTO letters (stage, sink, sender, reason, received, retry, head, body) VALUES (?, ?, ?, ?, ?, 0, ?, ?)"
+# A number that is free again belongs to a letter that somebody may still have before him: none is given out twice.
+ADD_LETTER = (
+    "INSERT INTO letters (number, stage, sink, sender, reason, received, retry, head, body)"
+    " VALUES (1 + max((SELECT coalesce(max(number), 0) FROM letters),"
+    " (SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM meta WHERE key = 'letters')), ?, ?, ?, ?, ?, 0, ?, ?)"
+)
+KEEP_LETTER_NUMBER = (
+    "INSERT INTO meta (key, value) SELECT 'letters', max(number) FROM letters WHERE true"
+    " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+)
 
 PUT_POLL = (
     "INSERT INTO polls (name, cursor, at) VALUES (?, ?, ?)"

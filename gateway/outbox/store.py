@@ -68,9 +68,7 @@ class Outbox:
         self.room = Room(opened.gauge, lambda: self.settings)
         self.room.look()
         self.rewriting = Rewriting(self._writer, self._places, self._appender, self._book)
-        self.sinks = Sinks(
-            self.path, self._writer, self._places, self._appender, self._book, self.rewriting, self.salvaged
-        )
+        self.sinks = Sinks(self.path, self._writer, self._places, self._appender, self._book, self.rewriting)
         self.desk = Desk(self._admission, self._appender, self.room.demand, self.write)
         self.zones = ZoneKeeping(self._appender, self.write)
         self.key = bytes.fromhex(reading.meta(opened.conn, "pseudonym_key") or "")  # what marks are made with
@@ -286,7 +284,8 @@ class Outbox:
     def _after_commit(self, told: tuple[Sequence[Entry], Gone]) -> None:
         entries, gone = told
         self._appender.committed_now()
-        self.desk.committed()
-        self._places.committed(gone.expired)
-        self.room.look_again()
+        # Before all that looks at the disk and may fail there: what was answered must be forwarded too.
         self._following.committed(entries, gone.up_to)
+        self._places.committed(gone.expired)
+        self.desk.committed()
+        self.room.look_again()

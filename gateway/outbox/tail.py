@@ -19,6 +19,10 @@ class Tail:
     def add(self, entries: Iterable[Entry]) -> None:
         """Remember new entries; the oldest are forgotten."""
         for entry in entries:
+            if self._entries and entry.seq != self._entries[-1].seq + 1:
+                # Entries are found by counting: behind a hole that would give others than were asked for.
+                self._entries.clear()
+                self._bytes = 0
             self._entries.append(entry)
             self._bytes += len(entry.body)
         while len(self._entries) > _MOST_ENTRIES or self._bytes > _MOST_BYTES:

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from keeping import NOON, count, fill, opened, rows
 
-from gateway.outbox import Bounds, reading
+from gateway.outbox import Bounds, damage, reading
 from gateway.outbox import letters as store
 
 pytestmark = pytest.mark.anyio
@@ -137,3 +137,33 @@ async def test_a_refused_event_can_be_sent_again_from_its_letter(tmp_path):
             assert None is store.to_retry(conn, "other")
             assert 3 == len(list(store.find(conn, stage="deliver")))
             assert [] == list(store.find(conn, stage="parse"))
+
+
+async def test_a_number_is_never_given_out_twice(tmp_path):
+    """Whoever has read a letter and removes it a moment later removes no other, also behind a restart and a salvage."""
+    async with opened(tmp_path) as outbox:
+        position = await outbox.sinks.enlist("sink", start="oldest", window=10)
+        await fill(outbox, [count(0)])
+        await keep(outbox, "a", b"first")
+        await outbox.write(lambda conn: conn.execute("DELETE FROM letters WHERE number = 1"))
+        await outbox.sinks.settle_now(position, [(outbox.recent(0, 1)[0], "no")])
+        assert [(2,)] == rows(tmp_path, "SELECT number FROM letters")
+        await outbox.write(lambda conn: conn.execute("DELETE FROM letters"))
+    for number in (3, 4):
+        damage.mark(tmp_path, "looked at again")
+        async with opened(tmp_path) as outbox:
+            await keep(outbox, "a", b"another")
+            assert [(number,)] == rows(tmp_path, "SELECT number FROM letters")
+            await outbox.write(lambda conn: conn.execute("DELETE FROM letters"))
+
+
+@pytest.mark.parametrize(
+    "noted", ["DELETE FROM meta WHERE key = 'letters'", "UPDATE meta SET value = 'q' WHERE key = 'letters'"]
+)
+async def test_without_a_note_of_the_last_number_the_letters_tell_it(tmp_path, noted):
+    """In a store of an earlier gateway, or where the note is damaged, the next number is behind all letters."""
+    async with opened(tmp_path) as outbox:
+        await keep(outbox, "a", b"first")
+        await outbox.write(lambda conn: conn.execute(noted))
+        await keep(outbox, "a", b"second")
+        assert [(1,), (2,)] == rows(tmp_path, "SELECT number FROM letters ORDER BY number")

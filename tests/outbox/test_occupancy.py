@@ -321,6 +321,34 @@ async def test_a_zone_that_is_taken_out_is_forgotten(tmp_path, hands):
     assert 5 == tallies(tmp_path, HALL)["2026-10-05", "enters"]
 
 
+@pytest.mark.parametrize(
+    ("zones", "left"),
+    [
+        ([zone("counter-a")], 12),
+        ([zone("counter-a", "counter-b")], 12),
+        ([zone("counter-b")], 12),
+        ([], None),
+    ],
+    ids=["the same", "another door", "without the door", "none"],
+)
+async def test_a_reload_in_the_middle_of_a_transaction_loses_nobody(tmp_path, hands, zones, left):
+    """What the transaction has counted before the reload stays counted, in the zone as in its day."""
+    async with opened(tmp_path, **zoned(zone("counter-a"))) as outbox:
+        await outbox.append([passed(0, 5)], NOON)
+        drafting = outbox.settings.drafting
+
+        def work(_conn):
+            told = outbox._appender.append([drafting.draft(passed(1, 7), NOON)], "")
+            put(outbox, *zones)  # the event loop does so while the writer's thread is in here
+            return told
+
+        assert 1 == (await outbox.write(work)).new
+    assert 12 == tallies(tmp_path, HALL)["2026-10-05", "enters"]
+    assert ([] if left is None else [(HALL, left)]) == rows(
+        tmp_path, "SELECT name, base + enters - exits FROM zones"
+    )
+
+
 async def test_another_time_for_the_reset_holds_from_the_next_one_on(tmp_path, hands):
     """Who changes the reset at noon from evening to morning does not empty the zone at once."""
     async with opened(tmp_path, **zoned(zone("counter-a", reset=FOUR))) as outbox:
