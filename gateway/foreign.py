@@ -54,12 +54,15 @@ def _no_file(path: Path) -> OSError:
     return OSError(errno.ELOOP, said, str(path))
 
 
+def is_of_somebody_else(directory: Path) -> bool:
+    """Say whether root would write in a folder that is neither his own nor of who typed `sudo`."""
+    return os.geteuid() == 0 and str(_nearest(directory).st_uid) not in {"0", os.environ.get("SUDO_UID")}
+
+
 @contextmanager
 def as_owner(directory: Path) -> Iterator[None]:
     """Have root act as whom a folder, or the nearest one above it, belongs to: its links lead no further than he gets."""
-    while not directory.exists():
-        directory = directory.parent
-    owner = directory.stat()
+    owner = _nearest(directory)
     if os.geteuid() or not owner.st_uid:
         yield
         return
@@ -73,6 +76,13 @@ def as_owner(directory: Path) -> Iterator[None]:
         os.seteuid(0)
         os.setegid(group)
         os.setgroups(groups)
+
+
+def _nearest(directory: Path) -> os.stat_result:
+    directory = directory.absolute()
+    while not directory.exists():
+        directory = directory.parent
+    return directory.stat()
 
 
 def _group_of(user: int) -> int:

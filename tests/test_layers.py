@@ -26,7 +26,8 @@ TABLE: dict[str, set[str]] = {
     "event": set(),
     "faults": {"clock", "errors"},
     "redact": set(),
-    "wary": set(),
+    "header_lines": set(),
+    "wary": {"header_lines"},
     "retry": set(),
     "systemd": set(),
     "masking": {"redact"},
@@ -44,14 +45,14 @@ TABLE: dict[str, set[str]] = {
     # the log
     "outbox": {"event", "errors", "clock", "durable", "foreign"},
     "zone_states": {"outbox"},
-    "projection": {"liveness", "zone_states", "outbox", "sink", "clock"},
+    "projection": {"liveness", "zone_states", "outbox", "sink", "errors", "clock"},
     "album": {"outbox", "event", "errors", "faults", "clock", "durable"},
     "intake": {"album", "outbox", "event", "errors", "clock"},
     "incidents": {"intake", "outbox", "sources.*", "event", "errors", "faults", "clock"},
     # the loops and the listener
     "bodies": set(),
     "guard": {"bodies", "errors"},
-    "listener": {"errors"},
+    "listener": {"errors", "header_lines"},
     "receiver": {"intake", "outbox", "source", "errors", "guard", "redact", "faults", "clock"},
     "callbacks": {"receiver", "intake", "outbox", "source", "guard", "faults"},
     "forwarder": {"outbox", "sink", "retry", "errors", "faults", "clock"},
@@ -81,6 +82,7 @@ TABLE: dict[str, set[str]] = {
             "errors",
             "event",
             "faults",
+            "foreign",
             "redact",
             "retry",
             "systemd",
@@ -110,7 +112,7 @@ TABLE: dict[str, set[str]] = {
     },
     "commands": {
         *("config", "daemon", "control", "outbox", "simulate", "errors", "provisioning", "doctor"),
-        *("firstboot", "backup", "faults"),
+        *("firstboot", "backup", "faults", "foreign"),
     },
     "__main__": {"commands"},
 }
@@ -120,7 +122,7 @@ HOMES: dict[str, set[str]] = {
     "annotated_types": {"config"},  # the bounds in pydantic's fields
     "anyio": set(TABLE),
     "click": {"commands", "__main__"},
-    "h11": {"listener"},
+    "h11": {"listener", "header_lines"},
     "httpx2": {"wary", "sinks.https", "poller", "provisioning", "control", "commands", "simulate"},
     "hypercorn": {"listener"},
     "iotcore": {"simulate"},

@@ -24,7 +24,7 @@ CONFIG, LAST_GOOD, STORE = "config.toml", "last-good.toml", "gateway.db"
 CREDENTIALS, CERTIFICATES, PICTURES = "credentials/", "certificates/", "pictures/"
 _BLOCK = 512
 _PIECE = 1 << 20
-_SMALL = 1 << 20
+SMALL_BYTES = 1 << 20
 _LARGE = 32 << 20
 
 
@@ -35,9 +35,9 @@ class _Bound(NamedTuple):
 
 
 _BOUNDS = (
-    _Bound(re.compile(r"backup\.json|config\.toml|last-good\.toml"), _SMALL, 3),
-    _Bound(re.compile(r"credentials/[A-Za-z0-9_][A-Za-z0-9_.@-]{0,86}"), _SMALL, 1_000),
-    _Bound(re.compile(r"certificates/[A-Za-z0-9_][A-Za-z0-9_.@-]{0,85}"), _SMALL >> 2, 200),
+    _Bound(re.compile(r"backup\.json|config\.toml|last-good\.toml"), SMALL_BYTES, 3),
+    _Bound(re.compile(r"credentials/[A-Za-z0-9_][A-Za-z0-9_.@-]{0,86}"), SMALL_BYTES, 1_000),
+    _Bound(re.compile(r"certificates/[A-Za-z0-9_][A-Za-z0-9_.@-]{0,85}"), SMALL_BYTES >> 2, 200),
     _Bound(re.compile(r"sums\.json"), _LARGE, 1),
     _Bound(re.compile(r"pictures/[0-9a-f]{64}\.jpg"), _LARGE, 200_000),  # their sums must fit, too
     _Bound(re.compile(r"gateway\.db"), None, 1),  # as large as `backup.json` says

@@ -140,16 +140,14 @@ class _Backup:
     def _pack_settings(self, writer: archive.Writer) -> set[Path]:
         packed = set()
         for name, file in self._settings():
-            # The last good one lies in a folder of the gateway's, and may be a link to what only root may read.
-            with foreign.as_owner(file.parent) if name == archive.LAST_GOOD else nullcontext():
-                if not file.is_file():
-                    continue
-                content = file.read_bytes() if writer.takes(name, file.stat().st_size) else None
+            content = _setting(name, file)
             if content is None:
-                self._unfit.append(file)
-            else:
+                continue
+            if writer.takes(name, len(content)):
                 writer.add(name, content)
                 packed.add(file)
+            else:
+                self._unfit.append(file)
         return packed
 
     def _settings(self) -> Iterator[tuple[str, Path]]:
@@ -234,6 +232,21 @@ def _picture_names(conn: sqlite3.Connection) -> list[str]:
     if conn.execute(tables).fetchone() is None:
         return []  # of a version that kept none
     return [row[0] for row in conn.execute("SELECT DISTINCT hash FROM pictures ORDER BY hash")]
+
+
+def _setting(name: str, file: Path) -> bytes | None:
+    """Read a file of the settings, or a byte more of it than a restore takes; None when there is none."""
+    if name != archive.LAST_GOOD:
+        if not file.is_file():
+            return None
+        with file.open("rb") as opened:
+            return opened.read(archive.SMALL_BYTES + 1)
+    try:
+        # It lies in a folder of the gateway's, and may be a link to what only root may read.
+        with foreign.as_owner(file.parent):
+            return foreign.read(file, archive.SMALL_BYTES + 1)
+    except FileNotFoundError:
+        return None
 
 
 @contextmanager

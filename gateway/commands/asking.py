@@ -87,11 +87,17 @@ def do(config: Config, path: str, body: dict[str, object] | None = None) -> None
 
 
 def show(value: object) -> None:
-    """Print JSON; what a terminal would act on, such as a sign that turns text round, is escaped."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    click.echo(
-        "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
-    )
+    """Print JSON over several lines, as safe as that of one line."""
+    click.echo("\n".join(map(_escaped, json.dumps(value, indent=2, ensure_ascii=False).split("\n"))))
+
+
+def json_line(value: object) -> str:
+    """Give JSON on one line; what a terminal would act on, such as a sign that turns text round, is escaped."""
+    return _escaped(json.dumps(value, ensure_ascii=False))
+
+
+def _escaped(text: str) -> str:
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
 
 
 def table(rows: list[dict[str, object]], columns: dict[str, str]) -> None:

@@ -47,7 +47,7 @@ def backup(path: Path | None, file: str, *, force: bool, with_secrets: bool, oth
         err=True,
     )
     if taken.left_out:
-        click.echo(f"Not in it, keep them elsewhere: {', '.join(map(str, taken.left_out))}", err=True)
+        click.echo(f"Not in it, keep them elsewhere: {', '.join(map(plain, taken.left_out))}", err=True)
     if taken.unfit:
         click.echo(
             "Not in it, because a restore would refuse it (too large, too many, or an odd name); keep it elsewhere:"

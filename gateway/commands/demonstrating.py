@@ -12,6 +12,7 @@ from typing import Any, Literal
 import click
 
 from gateway.commands.asking import FAULT, as_json, give_up, show
+from gateway.commands.written import own_folder
 from gateway.control.client import Client
 from gateway.errors import GatewayError
 
@@ -21,6 +22,7 @@ from gateway.errors import GatewayError
 @click.option(
     "--directory",
     type=click.Path(path_type=Path, file_okay=False),
+    callback=own_folder,
     help="Keep everything in this empty directory instead of a temporary one.",
 )
 @click.option(

@@ -1,13 +1,24 @@
 """`gateway letters`: what could not be read or delivered."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any, cast
 
 import click
 
-from gateway.commands.asking import FAULT, as_json, configuration, do, give_up, plain, read, show, table
+from gateway.commands.asking import (
+    FAULT,
+    as_json,
+    configuration,
+    do,
+    give_up,
+    json_line,
+    plain,
+    read,
+    show,
+    table,
+)
+from gateway.commands.written import Written
 from gateway.control import views
 from gateway.errors import GatewayError
 from gateway.outbox import letters as store
@@ -57,7 +68,7 @@ def show_(path: Path | None, number: int, *, as_json: bool) -> None:
         return
     for name, value in row.items():
         if name != "body":
-            text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else plain(value)
+            text = json_line(value) if isinstance(value, dict) else plain(value)
             click.echo(f"{name:<9} {text}")
     click.echo("\n" + "\n".join(plain(line) for line in str(row["body"]).splitlines()))
 
@@ -79,13 +90,16 @@ def drop(path: Path | None, number: int) -> None:
 
 
 @letters.command()
-@click.argument("file", type=click.File("w", encoding="utf-8"), default="-")
-@click.pass_obj
-def export(path: Path | None, file: Any) -> None:
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True), default="-")
+@click.pass_context
+def export(ctx: click.Context, file: str) -> None:
     """Write all letters with their bodies as JSON lines; works with the gateway down."""
     try:
-        with looking(configuration(path).store.path) as conn:
+        with looking(configuration(ctx.obj).store.path) as conn:
+            out = Written().convert(
+                file, None, ctx
+            )  # not before: what is there stays when nothing can be read
             for letter in store.find(conn, limit=1_000_000):
-                file.write(json.dumps(views.letter_row(letter, whole=True), ensure_ascii=False) + "\n")
+                out.write(json_line(views.letter_row(letter, whole=True)) + "\n")
     except GatewayError as error:
         give_up(str(error))

@@ -15,6 +15,7 @@ from gateway.commands.simulating_camio import add_camio
 from gateway.commands.simulating_camlytics import add_camlytics
 from gateway.commands.simulating_cloud import add_camlytics_cloud
 from gateway.commands.simulating_terminal import serve_terminal
+from gateway.commands.written import Written
 from gateway.config import Config, load
 from gateway.errors import GatewayError
 from gateway.simulate.clock import Clock
@@ -89,7 +90,7 @@ _COMMON = (
                  help="Pushes that a device keeps while it cannot send; then the oldest goes."),
     click.option("--lose-replies", default=0.0, show_default=True, type=click.FloatRange(0, 0.9),
                  help="Share of replies that get lost, so that the same push comes again."),
-    click.option("--ledger", "ledger_file", type=click.File("w", encoding="utf-8", lazy=False),
+    click.option("--ledger", "ledger_file", type=Written(),
                  help="Write what was said, as JSON lines, to compare with what arrives."),
     as_json,
 )  # fmt: skip

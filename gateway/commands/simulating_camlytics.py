@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from gateway.commands.asking import as_json, give_up, show
+from gateway.commands.written import Written
 from gateway.errors import GatewayError
 from gateway.simulate.camlytics import Camlytics, Pc, Webhooks
 from gateway.simulate.clock import Clock, pause
@@ -50,7 +51,7 @@ def add_camlytics(group: click.Group) -> None:
 @click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(0.1, 3600),
               help="How fast its clock runs.")  # fmt: skip
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="End after so long; else at Ctrl-C.")
-@click.option("--ledger", "ledger_file", type=click.File("w", encoding="utf-8", lazy=False),
+@click.option("--ledger", "ledger_file", type=Written(),
               help="Write what happened, as JSON lines, to compare with what arrives.")  # fmt: skip
 @as_json
 def camlytics(*, host: str, port: int, ledger_file: IO[str] | None, as_json: bool, **how: Any) -> None:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from gateway.commands.asking import as_json, give_up, show
+from gateway.commands.written import Written, own_folder
 from gateway.errors import GatewayError
 from gateway.simulate.camlytics_cloud import Cloud, Gate, Place, Webhooks, World
 from gateway.simulate.clock import Clock, pause
@@ -50,10 +51,10 @@ def add_camlytics_cloud(group: click.Group) -> None:
 @click.option("--zone", default="UTC", show_default=True, callback=_zone, help="The zone that they live in.")
 @click.option("--webhook", metavar="URL", help="Push what is new there too, as the cloud's webhooks do.")
 @click.option("--header", metavar="NAME:VALUE", help="A header of those webhooks.")
-@click.option("--tls", "tls_folder", type=click.Path(path_type=Path, file_okay=False, exists=True),
+@click.option("--tls", "tls_folder", type=click.Path(path_type=Path, file_okay=False, exists=True), callback=own_folder,
               help="Speak TLS, and write the certificate to trust into this folder.")  # fmt: skip
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="End after so long; else at Ctrl-C.")
-@click.option("--ledger", "ledger_file", type=click.File("w", encoding="utf-8", lazy=False),
+@click.option("--ledger", "ledger_file", type=Written(),
               help="Write what happened, as JSON lines, to compare with what arrives.")  # fmt: skip
 @as_json
 def camlytics_cloud(*, key: str, secret: str, limit: int | None, hours: float, **how: Any) -> None:

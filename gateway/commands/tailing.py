@@ -1,12 +1,11 @@
 """`gateway tail`: pushes as they come, raw beside normalised, secrets masked."""
 
-import json
 from pathlib import Path
 from typing import Any, cast
 
 import click
 
-from gateway.commands.asking import as_json, configuration, give_up, plain
+from gateway.commands.asking import as_json, configuration, give_up, json_line, plain
 from gateway.control import views
 from gateway.control.client import Client, DaemonDown
 from gateway.errors import GatewayError
@@ -25,7 +24,7 @@ def tail(path: Path | None, *, raw: bool, count: int, as_json: bool) -> None:
     config = configuration(path)
     try:
         for push in Client(config.socket).tail():
-            click.echo(json.dumps(push, ensure_ascii=False) if as_json else _text(push, raw=raw))
+            click.echo(json_line(push) if as_json else _text(push, raw=raw))
     except DaemonDown as down:
         try:
             with looking(config.store.path) as conn:
@@ -34,19 +33,18 @@ def tail(path: Path | None, *, raw: bool, count: int, as_json: bool) -> None:
             give_up(f"{down}\n{error}")
         click.echo(f"{down} These are the newest events on disk.", err=True)
         for row in rows:
-            click.echo(
-                json.dumps(row, ensure_ascii=False) if as_json else f"{row['time']} {row['kind']} {row['id']}"
-            )
+            click.echo(json_line(row) if as_json else plain(f"{row['time']} {row['kind']} {row['id']}"))
     except KeyboardInterrupt:
         return
 
 
 def _text(push: dict[str, object], *, raw: bool) -> str:
-    head = " ".join(plain(push[name]) for name in ("time", "sender", "method", "path"))
-    lines = [f"{head}  {push['source'] or 'unknown'}  {plain(push['outcome'])}"]
+    head = " ".join(str(push[name]) for name in ("time", "sender", "method", "path"))
+    lines = [plain(f"{head}  {push['source'] or 'unknown'}  {push['outcome']}")]
     if raw:
         lines += [f"  | {plain(line)}" for line in str(push["raw"]).splitlines()[:60]]
     for event in cast("list[dict[str, Any]]", push["events"]):
-        facts = json.dumps(event["data"], ensure_ascii=False)
-        lines.append(f"  = {event['kind']} {event['device']} {event['time']} {plain(facts)}")
+        lines.append(
+            plain(f"  = {event['kind']} {event['device']} {event['time']} {json_line(event['data'])}")
+        )
     return "\n".join(lines)

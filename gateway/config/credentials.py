@@ -67,6 +67,14 @@ def moved(path: Path) -> Path:
     return found or path
 
 
+def kept_name(value: str) -> str | None:
+    """Give the name of a secret that came from a card, or that systemd handed over, by its path; None for any other file."""
+    name = Path(value).name
+    if "\0" not in value and Path(os.path.realpath(HANDED_OVER)) in Path(os.path.realpath(value)).parents:
+        return name.removeprefix(_PREFIX)
+    return name if name.startswith("card-") else None
+
+
 def searched() -> str:
     """Say where a bare name was looked for, for a message."""
     if copy := _given():

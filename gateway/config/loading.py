@@ -5,6 +5,7 @@ again, so that options that clash are found in the same run. A configuration wit
 """
 
 import difflib
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -36,8 +37,8 @@ def load(path: Path | None, *, stands_for: Path | None = None) -> Config:
     """
     if path is None:
         return loads("")
-    folder = path.absolute().parent
-    if stands_for is None and folder != StoreSection().path:
+    folder, state = Path(os.path.realpath(path.absolute().parent)), StoreSection().path
+    if stands_for is None and state not in (folder, *folder.parents):
         with credentials.beside(path):
             return loads(read_text(path), str(path))
     with credentials.beside(stands_for or path), credentials.said_by_owner_of(folder):

@@ -24,6 +24,19 @@ def _bounded(answer: "httpx2.Response") -> bytes:
     return bytes(told)
 
 
+def _lines(answer: "httpx2.Response") -> Iterator[bytes]:
+    """Give line after line as they come, bounded as above."""
+    begun = bytearray()
+    for piece in answer.iter_bytes():
+        first, *more = piece.split(b"\n")
+        begun += first
+        for one in more:
+            yield bytes(begun)
+            begun = bytearray(one)
+        if len(begun) > _MOST_BYTES:
+            raise GatewayError("The gateway's answer has no end: it is given up.")
+
+
 class DaemonDown(GatewayError):
     """No daemon answers on the control socket."""
 
@@ -49,7 +62,7 @@ class Client:
 
         try:
             with self._client(None) as client, client.stream("GET", "/tail") as answer:
-                for line in answer.iter_lines():
+                for line in _lines(answer):
                     if line.strip():
                         yield json.loads(line)
         except httpx2.TransportError as error:

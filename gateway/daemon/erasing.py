@@ -3,6 +3,7 @@
 What lies out of reach is said, each place in a sentence of its own.
 """
 
+import errno
 import json
 import re
 import sqlite3
@@ -14,7 +15,9 @@ from pathlib import Path
 import structlog
 from anyio import to_thread
 
+from gateway import foreign
 from gateway.album import FOLDER, Album, remove_files
+from gateway.daemon import capture_file
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.outbox import Outbox, connection, erasing, opening, persons, positions, reading, replacing
 from gateway.outbox.erasing import Found, Person
@@ -24,6 +27,7 @@ log = structlog.get_logger()
 CAPTURES = "captures"
 # A larger file is not written anew while devices wait for their answers: on a memory card that takes minutes.
 _COMPACT_LIVE_BYTES = 64 * 2**20
+_CAPTURE_BYTES = 2 * capture_file.MOST_BYTES  # more than one that the gateway wrote can have
 _SHORT = 4  # an id as short as this is only looked for where it is a whole value
 
 
@@ -96,9 +100,21 @@ class Eraser:
 def erase_at_rest(directory: Path, max_bytes: int, stated: Mapping[str, object]) -> dict[str, object]:
     """Do the same while no daemon runs; raises `StoreUnavailable` when one does."""
     wish = Wish.of(stated)
+    try:
+        # Root would follow what the gateway's own user lays there, to remove and to write what he cannot.
+        with foreign.as_owner(directory):
+            return _open_and_erase(directory, max_bytes, wish)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"The store in {directory} cannot be used by its owner, or by who asks ({error.strerror})."
+        ) from error
+
+
+def _open_and_erase(directory: Path, max_bytes: int, wish: Wish) -> dict[str, object]:
     with reading.looking(directory):
         pass  # there is a store; opening it for writing would make one
-    opened = opening.open_directory(directory, max_bytes)
+    # A damaged store is for the daemon to mend, which tells a person of it.
+    opened = opening.open_directory(directory, max_bytes, mend=False)
     try:
         return _erase_at_rest(opened.conn, directory, wish)
     except (sqlite3.Error, OSError) as error:
@@ -155,8 +171,21 @@ def _look(directory: Path, person: Person, mask: erasing.Mask) -> Found:
 def _captures(directory: Path, mask: erasing.Mask) -> list[Path]:
     """Name the captures that mention the person."""
     folder = directory / CAPTURES
-    files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
-    return [path for path in files if mask(content := path.read_bytes()) != content]
+    if folder.is_symlink() or not folder.is_dir():
+        return []
+    return [path for path in folder.rglob("*") if mask(content := _content(path)) != content]
+
+
+def _content(path: Path) -> bytes:
+    """Give what a capture holds; nothing where no plain file lies, for that is none."""
+    try:
+        return foreign.read(path, _CAPTURE_BYTES)
+    except FileNotFoundError:  # removed meanwhile
+        return b""
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return b""
 
 
 def _note(found: Found, captures: list[Path]) -> None:
@@ -214,6 +243,8 @@ def _out_of_reach(directory: Path, sinks: list[dict[str, object]], compacted: bo
     aside = sorted(path.name for path in directory.glob(f"{connection.FILE_NAME}.*"))
     if aside:
         told.append(f"Damaged stores that were set aside: remove {', '.join(aside)} from {directory}.")
+    if (directory / CAPTURES).is_symlink():
+        told.append(f"Captures: {directory / CAPTURES} is a link, and nothing behind it was looked at.")
     if not compacted:
         told.append(
             "Remains in unused parts of the store's file, which is too large to be written anew while devices wait:"

@@ -14,14 +14,14 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from gateway import __version__, logs, systemd
+from gateway import __version__, foreign, logs, systemd
 from gateway.config import Config, last_good, load
 from gateway.daemon import composing
 from gateway.daemon.gateway import Gateway
 from gateway.daemon.own_clock import anchor_clock
 from gateway.daemon.reloading import Reloading, remedy
 from gateway.daemon.sockets import Sockets
-from gateway.errors import ConfigError, GatewayError
+from gateway.errors import ConfigError, GatewayError, StoreUnavailable
 from gateway.listener import bind_unix
 from gateway.outbox import Outbox, StoreDamaged, damage
 
@@ -109,6 +109,11 @@ async def _main(config: Config, path: Path | None, rejected: ConfigError | None)
 
 async def _open(config: Config) -> Outbox:
     """Open the store. Saving a damaged one or a migration may take longer than systemd gives a start."""
+    # Whose files the unit's start could not write then; and root would follow the links that he lays there.
+    if "SUDO_UID" in os.environ and foreign.is_of_somebody_else(config.store.path):
+        raise StoreUnavailable(
+            f"The store in {config.store.path} belongs to another user, who runs the gateway: systemctl start gateway"
+        )
 
     async def ask_for_time() -> None:
         while True:

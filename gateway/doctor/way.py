@@ -8,6 +8,7 @@ from ssl import SSLContext
 
 from gateway import clock
 from gateway.clock import kernel
+from gateway.config.files import NotAFileError, read_file
 from gateway.doctor import certificates, names
 from gateway.doctor.box import Box, hindered, untold, well, wrong
 from gateway.doctor.finding import Finding
@@ -17,6 +18,7 @@ from gateway.errors import PollUnavailable, SinkUnavailable
 TOTAL_S = 7.0  # of one far end, below the limit for all checks; they are looked at side by side
 CODES = frozenset({"certificate_clock", "certificate_expires", "name_filtered", "name_ipv6_only"})
 _LIMITS = {"name": NAME_S, "TCP": TCP_S, "TLS": TLS_S}
+_CERTIFICATE_BYTES = 1 << 20
 _NOT_YET_VALID = 9  # of X509_verify_cert_error_string
 
 
@@ -58,8 +60,8 @@ def own(end: FarEnd) -> Iterator[Finding]:
         return
     subject = f"{end.subject} cert_file"  # beside the far end's own, which may end as well
     text = ""
-    with contextlib.suppress(OSError, ValueError):
-        text = end.own_certificate.read_text("ascii", "replace")
+    with contextlib.suppress(OSError, ValueError, NotAFileError):
+        text = read_file(end.own_certificate, _CERTIFICATE_BYTES)[0].decode("ascii", "replace")
     paper = certificates.read_pem(text)
     if paper is None:
         yield hindered(

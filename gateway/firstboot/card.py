@@ -83,11 +83,20 @@ def read(folder: Path, names: list[str]) -> CardFile:
 
 def beside(folder: Path, name: str) -> Path | None:
     """Find a file that gateway.toml names, whatever the case of its letters; never one of ours, never a link."""
-    for known in sorted(folder.iterdir()):
+    for known in sorted(folder.iterdir()) if folder.is_dir() else ():
         same = known.name.casefold() == name.casefold()
         if same and not _ours(known.name) and known.name.casefold() not in _NAMES and _is_file(known):
             return known
     return None
+
+
+def within(folder: Path, value: str) -> Path | None:
+    """Give the place of a file on the card that is named by its whole path, in whichever way; None for any other name."""
+    if not value.startswith("/") or "\0" in value:
+        return None
+    top, real = Path(os.path.realpath(folder)), Path(os.path.realpath(value))
+    plain = Path(os.path.normpath(value))  # of a link, where the link itself lies
+    return next((path for path in (real, plain) if top in path.parents), None)
 
 
 def spoken(name: str) -> str:

@@ -117,9 +117,10 @@ def _secret(drawn: Plan, one: Inlet, value: str) -> None:
 
 def _file(drawn: Plan, one: Inlet, value: str) -> None:
     """Take a file that lies on the card, or the one that the box has from an earlier card."""
-    folder = drawn.source.path.parent
-    name = Path(value).name if Path(value).parent == folder else value
-    found = card.beside(folder, name) if name and "/" not in name else None
+    # Wherever on the card it lies, it is copied: what is named there could be exchanged on the card alone.
+    inside = card.within(drawn.source.path.parent, value)
+    place = inside or drawn.source.path.parent / value
+    found = card.beside(place.parent, place.name) if inside or (value and "/" not in value) else None
     content = _read(drawn, one, found) if found else None
     if content is not None and content.strip() != NOTE:
         if one.option.text:
@@ -133,10 +134,10 @@ def _file(drawn: Plan, one: Inlet, value: str) -> None:
         if found and one.option.secret and b"PRIVATE KEY-----" in content:
             drawn.keys.add(found)
         return
-    if content is None and (value.startswith("/") or _on_box(drawn, value)):
+    if content is None and inside is None and (value.startswith("/") or _on_box(drawn, value)):
         drawn.names[one.place] = value  # of a person who has a shell
-        if one.option.text and base(value).startswith("card-"):
-            drawn.kept.append((one, base(value)))
+        if one.option.text and (own := credentials.kept_name(value)):
+            drawn.kept.append((one, own))
         return
     if one.option.text:
         # Were it taken for the secret from before, a new one written here by mistake would do nothing and stay on the card.
@@ -147,7 +148,7 @@ def _file(drawn: Plan, one: Inlet, value: str) -> None:
         )
         return
     clear = drawn.vault.clear_name(one.table, one.option.word, one.number)
-    known = drawn.vault.named(one.table, one.option.name)
+    known = _known(drawn, one)
     # A certificate may be that of another sink too.
     end = f".{clear}" if one.option.secret else ""
     mine = known[one.number or 0 :][:1]
@@ -159,6 +160,14 @@ def _file(drawn: Plan, one: Inlet, value: str) -> None:
         drawn.say(
             one, "there is no file of this name beside gateway.toml", "Copy it there, under just this name."
         )
+
+
+def _known(drawn: Plan, one: Inlet) -> list[str]:
+    """Give the files that the box has there; one on the card, which a gateway of before could name, is not the box's."""
+    folder = drawn.source.path.parent
+    return [
+        "" if card.within(folder, name) else name for name in drawn.vault.named(one.table, one.option.name)
+    ]
 
 
 def _on_box(drawn: Plan, name: str) -> bool:
@@ -180,8 +189,8 @@ def _read(drawn: Plan, one: Inlet, path: Path) -> bytes | None:
 def _bring(drawn: Plan, one: Inlet, content: bytes) -> None:
     """Use the file that the box has with this very content, or make a new one; equal certificates are one file."""
     clear = drawn.vault.clear_name(one.table, one.option.word, one.number)
-    for name in (*drawn.vault.named(one.table, one.option.name), drawn.vault.newest(clear)):
-        if name is not None and drawn.vault.content(name) == content:
+    for name in (*_known(drawn, one), drawn.vault.newest(clear)):
+        if name and drawn.vault.content(name) == content:
             drawn.names[one.place] = name
             break
     else:

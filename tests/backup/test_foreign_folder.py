@@ -4,6 +4,7 @@ import os
 import socket
 import sqlite3
 import threading
+import tracemalloc
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -140,8 +141,42 @@ async def test_a_last_good_configuration_that_is_a_link_is_not_packed(place, sha
     monkeypatch.setattr(last_good, "place", lambda _path: box.store / "last-good.toml")
     (box.store / "last-good.toml").symlink_to(shadow)
     said = box.do("backup", place / "b", status=1)
-    assert "Permission denied" in said
+    assert "last-good.toml is a link" in said
     assert not (place / "b").exists()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", ["link", "growing", "huge"])
+async def test_of_a_last_good_configuration_a_bounded_part_is_read(place, monkeypatch, kind):
+    """Neither one that is a link, nor one that grows behind the look at its size, is taken into the memory."""
+    box = Box(place / "box")
+    await box.receive(0, 5)
+    good, most = box.store / "last-good.toml", archive.SMALL_BYTES
+    monkeypatch.setattr(last_good, "place", lambda _path: good)
+    if kind == "link":
+        (place / "own").write_text("")
+        good.symlink_to(place / "own")
+        assert "is a link" in box.do("backup", place / "b", status=1)
+        return
+    with good.open("wb") as file:
+        file.truncate(500 << 20 if kind == "huge" else 10)
+    if kind == "growing":
+        real = archive.Writer.takes
+
+        def takes(writer, name, size):
+            if name == archive.LAST_GOOD:
+                good.write_bytes(bytes(most + 2))
+            return real(writer, name, size)
+
+        monkeypatch.setattr(archive.Writer, "takes", takes)
+    tracemalloc.start()
+    try:
+        said = box.do("backup", place / "b")
+        assert 100 << 20 > tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (kind == "huge") == ("a restore would refuse it" in said)
+    assert most >= len(parts_of(place / "b").get(archive.LAST_GOOD, b""))
 
 
 def sink(file: object) -> str:
@@ -186,20 +221,24 @@ def test_the_last_good_configuration_opens_no_file_of_roots(place, shadow, monke
 
 @as_root
 @pytest.mark.parametrize("name", ["path", "bare"])
-def test_a_copy_that_root_names_itself_opens_no_file_of_roots(place, shadow, monkeypatch, name):
-    """Nor does a folder beside it that leads to one."""
-    state = place / "state"
-    state.mkdir()
+@pytest.mark.parametrize("folder", ["", "deeper"])
+def test_a_copy_that_root_names_itself_opens_no_file_of_roots(place, shadow, monkeypatch, name, folder):
+    """Nor does a folder beside it that leads to one, nor a copy in a folder within."""
+    monkeypatch.setattr(loading, "StoreSection", lambda: StoreSection(path=place / "state"))
+    state = place / "state" / folder
+    state.mkdir(parents=True)
     (state / "credentials").symlink_to(shadow.parent)
     (state / "last-good.toml").write_text(sink(shadow if name == "path" else shadow.name))
     os.chown(state, USER, USER)
-    monkeypatch.setattr(loading, "StoreSection", lambda: StoreSection(path=state))
     with pytest.raises(ConfigError, match='shadow" cannot be read: Permission denied'):
         load(state / "last-good.toml")
 
 
 @pytest.mark.timeout(60)
-def test_an_answer_without_an_end_is_given_up(place, monkeypatch):
+@pytest.mark.parametrize(
+    "ask", [lambda one: one.get("/status"), lambda one: list(one.tail())], ids=["get", "tail"]
+)
+def test_an_answer_without_an_end_is_given_up(place, monkeypatch, ask):
     """Whoever took the socket over does not fill the memory of a command that root types."""
     monkeypatch.setattr(client, "_MOST_BYTES", 1 << 20)
     with socket.socket(socket.AF_UNIX) as listening:
@@ -217,7 +256,7 @@ def test_an_answer_without_an_end_is_given_up(place, monkeypatch):
         answering = threading.Thread(target=answer)
         answering.start()
         with pytest.raises(GatewayError, match="has no end"):
-            client.Client(place / "socket").get("/status")
+            ask(client.Client(place / "socket"))
         answering.join()
 
 

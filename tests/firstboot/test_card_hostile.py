@@ -8,6 +8,7 @@ import pytest
 import trustme
 from card_box import SECRETS, TOML
 
+from gateway.config import credentials
 from gateway.firstboot import provision
 
 KEPT = "(kept in the gateway)"
@@ -120,6 +121,56 @@ def test_an_unchanged_card_with_another_authority_is_refused(box):
     box.accepted()
     box.write(trustme.CA().cert_pem.bytes(), "ca.pem")
     assert "with this ca_file another far end would get the secret" in box.rejected()
+
+
+@pytest.mark.parametrize(
+    "word", ["x/ca.pem", "x/y/ca.pem", "x/../x/ca.pem", "x/../ca.pem", "./ca.pem", "x/key.pem"]
+)
+def test_an_authority_anywhere_on_the_card_is_brought(box, word):
+    """Named by its whole path, it is copied as one beside gateway.toml is, so that nobody exchanges it on the card alone."""
+    secure, file = "mqtts://broker.example", box.card / word
+    file.parent.mkdir(parents=True, exist_ok=True)
+    (box.card / "x").mkdir(exist_ok=True)
+    file.write_bytes(first := trustme.CA().cert_pem.bytes())
+    box.write(card(secure, f'ca_file = "{file}"\npassword = "broker-4711"'))
+    kept = box.accepted().sinks["broker"].ca_file.path
+    assert (box.etc / "certificates", first) == (kept.parent, kept.read_bytes())
+    assert "unchanged" == box.start().kind
+    file.write_bytes(trustme.CA().cert_pem.bytes())
+    assert "with this ca_file another far end would get the secret" in box.rejected()
+    assert first == box.loaded().sinks["broker"].ca_file.path.read_bytes()
+
+
+def test_no_authority_on_the_card_is_named_where_it_lies(box):
+    """Neither one that is not there yet, nor one that was named there by a gateway of before, which gets a copy now."""
+    secure, file = "mqtts://broker.example", box.card / "x" / "ca.pem"
+    file.parent.mkdir()
+    box.write(card(secure, f'enabled = false\nca_file = "{file}"\npassword = "broker-4711"'))
+    assert "there is no file of this name beside gateway.toml" in box.rejected()
+    (box.card / "ca.pem").write_bytes(trustme.CA().cert_pem.bytes())
+    box.write(card(secure, 'ca_file = "ca.pem"\npassword = "broker-4711"'))
+    first = box.accepted().sinks["broker"].ca_file.path
+    (box.card / "ca.pem").rename(file)
+    box.config.write_text(box.config.read_text().replace(str(first), str(file)))
+    box.write(card(secure, f'ca_file = "{file}"\npassword = "{KEPT}"'))
+    assert box.etc / "certificates" == box.accepted().sinks["broker"].ca_file.path.parent
+
+
+@pytest.mark.parametrize("word", ["", "../gateway.service/"])
+def test_a_secret_that_systemd_has_handed_over_goes_to_no_other_end(box, monkeypatch, word):
+    """Where a gateway runs already, its copy of a kept secret is as good as the secret itself."""
+    folder = box.etc.parent / "run" / "gateway.service"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(credentials, "HANDED_OVER", folder)
+    box.write(card(HERE, 'password = "broker-4711"'))
+    box.accepted()
+    name = "gateway_card-1.sinks.broker.password"
+    (folder / name).write_text("broker-4711")
+    (folder / name).chmod(0o600)
+    box.write(card("mqtt://evil.example", f'password_file = "{folder}/{word}{name}"'))
+    assert "for another endpoint" in box.rejected()
+    box.write(card(HERE, f'password_file = "{folder}/{word}{name}"'))
+    assert "broker-4711" == box.accepted().sinks["broker"].password_file.reveal()
 
 
 def test_a_kept_secret_stays_with_its_end(box):

@@ -189,10 +189,10 @@ def _store(packed: Packed) -> None:
     try:
         handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
+            _give_away(handle)
             with os.fdopen(handle, "wb") as out, tarfile.open(fileobj=out, mode="w:gz") as archive:
                 for name in ("README.txt", *(name for name in packed.members if name != "README.txt")):
                     _add(archive, packed.file.name.partition(".")[0] or "doctor", name, packed.members[name])
-            _give_away(made)
             _put(made, packed.file)
             packed.bytes = packed.file.stat().st_size
         finally:
@@ -218,8 +218,8 @@ def _add(archive: tarfile.TarFile, folder: str, name: str, text: str) -> None:
     archive.addfile(member, io.BytesIO(raw))
 
 
-def _give_away(made: Path) -> None:
+def _give_away(handle: int) -> None:
     user, group = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
     if os.geteuid() == 0 and user.isdecimal() and group.isdecimal():
         with contextlib.suppress(OSError):
-            os.chown(made, int(user), int(group), follow_symlinks=False)
+            os.fchown(handle, int(user), int(group))  # by its name it might be another file by now
