@@ -2,6 +2,7 @@
 
 import shlex
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,10 @@ class Walk:
             if bring is not None and step is found[-1]:
                 shutil.copy(bring, self.box.root / "home/pi")
             for command in step.commands:
+                if command.startswith("mosquitto_sub"):
+                    time.sleep(
+                        2
+                    )  # a busy device's state is published once a second; nobody types faster than that
                 told = self.box.tell(_as_pi(command))
                 if command.startswith("sudo gateway pair"):
                     self.box.until(lambda told=told: told.over or "8088" in told.printed, 300, command)
