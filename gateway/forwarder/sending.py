@@ -64,7 +64,7 @@ class Sending:
             except SinkUnavailable as error:
                 error.delivered = min(rejected, default=index)
                 raise
-            except Exception as bug:  # see `send`
+            except Exception as bug:  # a bug of ours may raise anything; alone, it costs this event alone
                 if self._failing >= _ALL_FAIL and not single:
                     single = await self.witness.gets_through(entry, last)
                 if self._failing >= _ALL_FAIL and not single:

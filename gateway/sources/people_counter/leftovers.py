@@ -17,6 +17,7 @@ from gateway.sources.people_counter.fields import LONGEST_TEXT, clean
 MOST_ENTRIES = 32
 MOST_LEFT_OUT = 10_000  # of one push; a counter's day of minutes has 1,440 statements
 _DEEPEST = 4
+_TOO_LONG = LONGEST_TEXT + 1  # cut there, a name is still too long, and so is every name inside of it
 _NOT_KEPT = "(not kept)"
 
 _NOT_LETTER = re.compile(r"[\W_]+")
@@ -84,9 +85,7 @@ class Leftovers:
             self.note(xml_body.bare_name(element), _NOT_KEPT)
 
     def _inside(self, element: Element, path: str, levels: int) -> None:
-        name = (path + xml_body.bare_name(element))[
-            : LONGEST_TEXT + 1
-        ]  # one more is too long for everything in it
+        name = (path + xml_body.bare_name(element))[:_TOO_LONG]
         value = xml_body.text(element)
         if value or not (len(element) or element.attrib):
             self.note(name, value)
