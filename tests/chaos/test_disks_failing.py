@@ -32,8 +32,9 @@ def faulty(site, tmp_path):
     disk.close()
 
 
-async def failing(site, faulty, experiment, ledger, *, kinds: int, rounds: int, seed: int, owing: int) -> int:
+async def failing(site, faulty, experiment, scale, *, kinds: int, seed: int) -> None:
     """Fail some operations at random moments, again and again; now and then kill the daemon right behind a failure."""
+    ledger, rounds, owing = Ledger(), scale.pick(2, 60), scale.pick(30, 1_000)
     chance = random.Random(seed)
     devices = mixed(site.url, ledger, seed=seed)
     site.daemon.start()
@@ -60,45 +61,24 @@ async def failing(site, faulty, experiment, ledger, *, kinds: int, rounds: int, 
         await cleared(site, FAILED)
         await owed(ledger, owing)
     # A disk that fails holds up what leaves, and sends nothing again; only a kill does.
-    return await judged(site, experiment, ledger, doubling=experiment.faults["kill -9 behind a failure"])
+    doubled = await judged(site, experiment, ledger, doubling=experiment.faults["kill -9 behind a failure"])
+    name = "write failed" if kinds == FaultyDisk.WRITE else "sync failed"
+    experiment.hit(name, faulty.failed)
+    experiment.demand(obligations=owing, faults=scale.pick(12, 70), doubled=doubled)
 
 
 @pytest.mark.site_with(**SITE)
 async def test_disk_eio_on_write(site, faulty, experiment, scale):
     """Writes that fail at random moments cost no event that was answered with success."""
-    owing = scale.pick(30, 1_000)
-    doubled = await failing(
-        site,
-        faulty,
-        experiment,
-        Ledger(),
-        kinds=FaultyDisk.WRITE,
-        rounds=scale.pick(2, 60),
-        seed=41,
-        owing=owing,
-    )
-    experiment.hit("write failed", faulty["writes_failed"])
-    experiment.demand(obligations=owing, faults=scale.pick(12, 70), doubled=doubled)
+    await failing(site, faulty, experiment, scale, kinds=FaultyDisk.WRITE, seed=41)
 
 
 @pytest.mark.site_with(**SITE)
 async def test_disk_eio_on_sync(site, faulty, experiment, scale):
     """After a failed sync, whether its pages are gone or not, no success answer covers what was in that commit."""
-    owing = scale.pick(30, 1_000)
-    doubled = await failing(
-        site,
-        faulty,
-        experiment,
-        Ledger(),
-        kinds=FaultyDisk.SYNC,
-        rounds=scale.pick(2, 60),
-        seed=42,
-        owing=owing,
-    )
-    experiment.hit("sync failed", faulty["syncs_failed"])
+    await failing(site, faulty, experiment, scale, kinds=FaultyDisk.SYNC, seed=42)
     experiment.remarks.append(f"{faulty['lost']} writes taken back")
     assert faulty["lost"] > scale.pick(0, 50), "no failed sync lost its pages: the worst case was not tried"
-    experiment.demand(obligations=owing, faults=scale.pick(12, 70), doubled=doubled)
 
 
 @pytest.mark.site_with(**SITE)

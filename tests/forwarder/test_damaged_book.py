@@ -3,12 +3,11 @@
 import asyncio
 import json
 import sqlite3
-from contextlib import closing
 from datetime import UTC
 
 import pytest
 from brokers import FakeBroker
-from keeping import FILE_NAME, NOON, count, counter, fill, opened, rows
+from keeping import NOON, alter, count, counter, fill, opened, rows
 from scripted import Line
 
 from gateway.control.views import device_states
@@ -35,15 +34,9 @@ async def outbox(request, tmp_path):
     """Give a store with two devices, of which the disk has damaged the page of one."""
     async with opened(tmp_path) as outbox:
         await fill(outbox, [count(0, 2, device=counter("counter-dead")), count(0, 3)])
-    spoil(tmp_path, DAMAGES[request.param])
+    alter(tmp_path, f"UPDATE devices SET {DAMAGES[request.param]} WHERE id = 'counter-dead'")
     async with opened(tmp_path) as outbox:
         yield outbox
-
-
-def spoil(directory, how):
-    with closing(sqlite3.connect(directory / FILE_NAME)) as conn:
-        conn.execute(f"UPDATE devices SET {how} WHERE id = 'counter-dead'")
-        conn.commit()
 
 
 def mqtt(broker, states, status=lambda: b'{"state":"online"}'):

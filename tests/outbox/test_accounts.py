@@ -5,7 +5,7 @@ import contextlib
 import sqlite3
 
 import pytest
-from keeping import NOON, Running, after_crash, audited, count, counter, fill, opened, rows
+from keeping import NOON, Running, after_crash, alter, audited, count, counter, fill, opened, rows
 
 from gateway.control.accounts import MOST_ROWS, audit
 from gateway.errors import GatewayError, StoreUnavailable
@@ -343,9 +343,7 @@ async def spoilt(directory, *statements_):
         position = await outbox.sinks.enlist("sink", start="oldest", window=50)
         await fill(outbox, some(0, 1))
         await deliver(outbox, position, 4, refused={4})
-    with contextlib.closing(sqlite3.connect(directory / FILE_NAME)) as conn, conn:
-        for statement in statements_:
-            conn.execute(statement)
+    alter(directory, *statements_)
     return told(directory)[0]
 
 

@@ -1,11 +1,8 @@
 """Damage that SQLite does not see: no text where text was, numbers that are none, a list of tables with a changed letter."""
 
-import sqlite3
-from contextlib import closing
-
 import pytest
 from file_pages import place_of_rowid
-from keeping import FILE_NAME, NOON, Running, account, audited, count, fill, opened, rows
+from keeping import FILE_NAME, NOON, Running, account, alter, audited, count, fill, opened, rows
 
 from gateway.event import Device
 from gateway.outbox import LogReader, StoreDamaged
@@ -18,12 +15,6 @@ async def stored(directory):
     async with opened(directory) as outbox:
         await outbox.sinks.enlist("sink", start="oldest", window=100)
         await fill(outbox, [count(minute) for minute in range(EVENTS)])
-
-
-def alter(directory, *statements):
-    with closing(sqlite3.connect(directory / FILE_NAME, isolation_level=None)) as conn:
-        for statement in statements:
-            conn.execute(statement)
 
 
 async def test_a_number_that_grew_hides_nothing_behind_it(tmp_path):

@@ -1,10 +1,7 @@
 """One damaged character in the state of zones or polls costs that state, and never the gateway."""
 
-import sqlite3
-from contextlib import closing
-
 import pytest
-from keeping import FILE_NAME, NOON, count, opened, rows
+from keeping import NOON, alter, count, opened, rows
 from moved_clock import hand_moved
 from zoned import FOUR, people, row, zone, zoned
 
@@ -29,12 +26,6 @@ def hands():
         yield moved
 
 
-def spoil(directory, statement):
-    with closing(sqlite3.connect(directory / FILE_NAME)) as conn:
-        conn.execute(statement)
-        conn.commit()
-
-
 async def kept(directory):
     async with opened(directory, **HALL) as outbox:
         await outbox.append([count(0, 3)], NOON)
@@ -47,7 +38,7 @@ async def kept(directory):
 async def test_a_damaged_zone_counts_on_and_is_told(tmp_path, hands, how):
     """What waited for the reset is gone, what could be read stays, and a person is told once."""
     await kept(tmp_path)
-    spoil(tmp_path, f"UPDATE zones SET ahead = {DAMAGES[how]}")
+    alter(tmp_path, f"UPDATE zones SET ahead = {DAMAGES[how]}")
     async with opened(tmp_path, **HALL) as outbox:
         await outbox.append([count(1, 4)], NOON)
         faults = Faults()
@@ -61,7 +52,7 @@ async def test_a_damaged_zone_counts_on_and_is_told(tmp_path, hands, how):
 async def test_a_damaged_plan_begins_anew_and_is_told(tmp_path, hands, how):
     """How zones counted is taken from the configuration again, so that a correction still takes back what counted."""
     await kept(tmp_path)
-    spoil(tmp_path, f"UPDATE meta SET value = {DAMAGES[how]} WHERE key = 'zoning'")
+    alter(tmp_path, f"UPDATE meta SET value = {DAMAGES[how]} WHERE key = 'zoning'")
     async with opened(tmp_path, **HALL) as outbox:
         await outbox.append([count(0, 5, revision=1)], NOON)
         assert {""} == outbox.zones.take_damaged()
@@ -75,7 +66,7 @@ async def test_a_damaged_plan_begins_anew_and_is_told(tmp_path, hands, how):
 async def test_a_damaged_place_of_a_poll_begins_anew(tmp_path, hands, how):
     """A poll whose place cannot be read asks from the beginning; what it had is recognised by its id."""
     await kept(tmp_path)
-    spoil(tmp_path, f"UPDATE polls SET cursor = {DAMAGES[how]}")
+    alter(tmp_path, f"UPDATE polls SET cursor = {DAMAGES[how]}")
     async with opened(tmp_path, **HALL) as outbox:
         assert {} == await outbox.write(lambda conn: polls.load(conn, "cloud"))
 
@@ -84,9 +75,9 @@ async def test_a_rescue_takes_none_of_it_over(tmp_path, hands):
     """A rescue believes no state of zones and polls that cannot be read, and goes on with all the rest."""
     await kept(tmp_path)
     broken = DAMAGES["broken"]
-    spoil(tmp_path, f"UPDATE zones SET ahead = {broken}")
-    spoil(tmp_path, f"UPDATE polls SET cursor = {broken}")
-    spoil(tmp_path, f"UPDATE meta SET value = {broken} WHERE key = 'zoning'")
+    alter(tmp_path, f"UPDATE zones SET ahead = {broken}")
+    alter(tmp_path, f"UPDATE polls SET cursor = {broken}")
+    alter(tmp_path, f"UPDATE meta SET value = {broken} WHERE key = 'zoning'")
     damage.mark(tmp_path, "found damaged")
     async with opened(tmp_path) as outbox:
         assert 1 == outbox.salvaged.events

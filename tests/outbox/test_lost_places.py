@@ -1,8 +1,7 @@
 """Where the places of the sinks were lost no sink loses what it was owed, however late it comes back."""
 
 import pytest
-from keeping import account, audited, count, fill, opened, rows
-from test_damaged_memory import alter
+from keeping import account, alter, audited, count, fill, opened, rows
 
 from gateway.daemon.erasing import erase_at_rest
 from gateway.errors import StoreUnavailable
@@ -15,14 +14,19 @@ EVENTS = 30
 @pytest.fixture
 async def salvaged(tmp_path):
     """A store whose sink was not there when the start saved it, with its place lost."""
-    async with opened(tmp_path) as outbox:
-        await outbox.sinks.enlist("sink", start="now", window=100)
-        await fill(outbox, [count(minute) for minute in range(EVENTS)])
-    alter(tmp_path, "UPDATE sinks SET cursor = cursor + 16")
-    damage.mark(tmp_path, "a place that is not what was written")
+    await damaged(tmp_path, "UPDATE sinks SET cursor = cursor + 16")
     async with opened(tmp_path) as outbox:
         assert outbox.salvaged.places_lost
     return tmp_path
+
+
+async def damaged(directory, *statements, events=EVENTS):
+    """Leave a store with a sink and some events, in which something was changed, for the next start to save."""
+    async with opened(directory) as outbox:
+        await outbox.sinks.enlist("sink", start="now", window=100)
+        await fill(outbox, [count(minute) for minute in range(events)])
+    alter(directory, *statements)
+    damage.mark(directory, "a page")
 
 
 def remove_all(conn, retained):
@@ -64,11 +68,7 @@ async def test_what_was_lost_ends_with_what_was_saved(salvaged):
 
 async def test_a_rescue_that_saved_no_event_owes_what_comes_behind_it(tmp_path):
     """With all of the log gone the first events that come then are owed to a sink that comes back later."""
-    async with opened(tmp_path) as outbox:
-        await outbox.sinks.enlist("sink", start="now", window=100)
-        await fill(outbox, [count(0)])
-    alter(tmp_path, "UPDATE sinks SET cursor = cursor + 16", "DELETE FROM events")
-    damage.mark(tmp_path, "a place that is not what was written")
+    await damaged(tmp_path, "UPDATE sinks SET cursor = cursor + 16", "DELETE FROM events", events=1)
     async with opened(tmp_path) as outbox:
         await fill(outbox, [count(1), count(2)])
     async with opened(tmp_path) as outbox:
@@ -78,20 +78,16 @@ async def test_a_rescue_that_saved_no_event_owes_what_comes_behind_it(tmp_path):
 
 async def test_a_store_that_lost_no_place_owes_a_new_sink_nothing(tmp_path):
     """A rescue that kept every place leaves "now" what it is."""
-    async with opened(tmp_path) as outbox:
-        await fill(outbox, [count(0)])
-    damage.mark(tmp_path, "looked at again")
+    await damaged(tmp_path, events=1)
     async with opened(tmp_path) as outbox:
         assert not outbox.salvaged.places_lost
-        position = await outbox.sinks.enlist("sink", start="now", window=100)
+        position = await outbox.sinks.enlist("another", start="now", window=100)
         assert 0 == position.waiting(outbox.head)
 
 
 async def test_an_erasure_with_the_daemon_down_leaves_a_damaged_store_to_the_daemon(tmp_path):
     """Saving what can be read is for the daemon, which tells a person of it: the files are as they were."""
-    async with opened(tmp_path) as outbox:
-        await fill(outbox, [count(0)])
-    damage.mark(tmp_path, "a page")
+    await damaged(tmp_path, events=1)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(StoreUnavailable, match=r"damaged \(a page\).*[Ss]tart the gateway"):
         erase_at_rest(tmp_path, 2**30, {"person": "ada-4711", "sure": True})

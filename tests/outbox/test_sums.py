@@ -4,8 +4,7 @@ from datetime import timedelta
 
 import pytest
 from hand_clock import NOW, HandClock, in_use
-from keeping import NOON, Running, access, account, audited, count, fill, opened, rows, tallies
-from test_damaged_memory import alter
+from keeping import NOON, Running, access, account, alter, audited, count, fill, opened, rows, tallies
 
 from gateway import clock
 from gateway.outbox import Arrears, LogReader, StoreDamaged, erasing, retention, sums
