@@ -37,8 +37,8 @@ AWAY = Outcome(status=503)
 
 @pytest.fixture
 def disk(site, tmp_path, experiment):
-    """The store on a file system of its own; the daemon is down when it is taken away."""
-    small = SmallDisk(tmp_path / "disk.img", tmp_path / "store", size=24 * MIB)
+    """The store on a file system of its own, too big to be filled by it; the daemon is down when it is taken away."""
+    small = SmallDisk(tmp_path / "disk.img", tmp_path / "store", size=64 * MIB)
     experiment.remarks.append(f"on {small.kind}")
     yield small
     if site.daemon.running:
