@@ -27,6 +27,7 @@ from gateway.daemon.device_port import DevicePort
 from gateway.daemon.erasing import Eraser
 from gateway.daemon.figures import Figures, Port
 from gateway.daemon.health import Health
+from gateway.daemon.heap import watch_heap
 from gateway.daemon.lines import Lines
 from gateway.daemon.living import limits, poll_in_trouble, polled
 from gateway.daemon.monitoring import MonitoringPort
@@ -248,6 +249,7 @@ class Gateway:
             "liveness": self._liveness.run,
             "checkup": self.checkup.run,
             "certificates": self._certificates.run,
+            "heap": watch_heap,
             "watchdog": feed_watchdog,
         }
 

@@ -121,7 +121,9 @@ class SmallDisk:
     def empty(self) -> None:
         """Give the room back; a disk that the store itself has filled proves nothing any more."""
         self.ballast.unlink(missing_ok=True)
-        assert self.free > _ROOM, f"{self.place} is full without what an experiment filled it with: make it bigger"
+        assert self.free > _ROOM, (
+            f"{self.place} is full without what an experiment filled it with: make it bigger"
+        )
 
     def close(self) -> None:
         self.unmount()
