@@ -6,7 +6,8 @@ import anyio
 import pytest
 
 from gateway.daemon import heap
-from gateway.daemon.heap import resident, watch_heap
+from gateway.daemon.heap import watch_heap
+from gateway.monitoring.process import resident
 
 pytestmark = pytest.mark.anyio
 MIB = 2**20

@@ -7,29 +7,20 @@ less and less by itself, the bigger the pieces that it has seen). Another C libr
 """
 
 import ctypes
-import os
-from pathlib import Path
 from typing import Any
 
 import anyio
 import structlog
 from anyio import to_thread
 
+from gateway.monitoring.process import resident
+
 log = structlog.get_logger()
 
-_STATM = Path("/proc/self/statm")
 _ROUND_S = 10.0
 _M_MMAP_THRESHOLD = -3  # malloc.h of glibc
 _MAPPED = 128 * 1024  # bytes; a piece of this size is mapped by itself, and goes back as soon as it is freed
 _GROWN = 16 * 2**20  # bytes; to give back costs some ten milliseconds of a thread, so it is not done for less
-
-
-def resident() -> int:
-    """Give the bytes of memory that this process has; 0 where the kernel does not say."""
-    try:
-        return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0
 
 
 async def watch_heap() -> None:

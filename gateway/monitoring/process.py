@@ -23,10 +23,16 @@ def figures(now_s: float) -> dict[str, list[Sample]]:
         ticks = int(_STAT.read_text().rpartition(")")[2].split()[_START_TICKS])
         age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
         told["process_start_time_seconds"] = round(now_s - age_s)
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        told["process_resident_memory_bytes"] = int(_STATM.read_text().split()[1]) * os.sysconf(
-            "SC_PAGE_SIZE"
-        )
+    if has := resident():
+        told["process_resident_memory_bytes"] = has
     with contextlib.suppress(OSError):
         told["process_open_fds"] = sum(1 for _ in _FDS.iterdir())
     return {name: [((), value)] for name, value in told.items()}
+
+
+def resident() -> int:
+    """Give the bytes of memory that this process has; 0 where the kernel does not say."""
+    try:
+        return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
