@@ -10,6 +10,7 @@ from gateway.listener.answers import Pairs
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _HOST = re.compile(rb"\nhost[ \t]*:", re.IGNORECASE)
 _KNOWN = 512
+_KNOWN_HEADERS = 4096  # of all known heads together: parsed, a header of two letters is a hundred times as large
 _KNOWN_BYTES = 2048
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 
@@ -71,12 +72,15 @@ class KnownHeads:
 
     def __init__(self) -> None:
         self._heads: dict[bytes, Head] = {}
+        self._headers = 0
         self.get = self._heads.get
 
     def add(self, raw: bytes, head: Head) -> None:
         """Remember a head, unless it needs a parser of its own."""
         if head.length is None or head.waits or len(raw) > _KNOWN_BYTES:
             return
-        if len(self._heads) >= _KNOWN:
+        self._headers += len(head.headers)
+        if len(self._heads) >= _KNOWN or self._headers > _KNOWN_HEADERS:
             self._heads.clear()
+            self._headers = len(head.headers)
         self._heads[raw] = head

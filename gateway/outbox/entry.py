@@ -21,6 +21,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _EXACT = 2**53  # up to here every JSON reader keeps a whole number exactly
+_MOST_PEOPLE = 2**31  # as in a counter's own statements
 _OUR_WORD = frozenset({Kind.LIVENESS, Kind.OCCUPANCY})  # said by the gateway: no sign of life of anybody
 _LEADS_NOT = frozenset({Kind.HEARTBEAT, Kind.LIVENESS})
 
@@ -159,7 +160,8 @@ class Drafting:
         timed = event.zone_rule != ZoneRule.RECEIPT and event.kind not in _OUR_WORD
         dating = dated(event, time, sent, received, judged=timed and not flags & Flag.UNSYNCED)
         told = None if dating.misdated else covered(event.kind, event.data, time, over, timed=timed)
-        _check(event, [body, personal], [event.revision, *added.values()])
+        _check(event, [body, personal], [event.revision])
+        _check_counts(added)
         day_of(time, self.zone)  # a day that has no name is found here and not inside a transaction
         return Draft(
             id=dating.id,
@@ -235,6 +237,13 @@ def _check(event: Event, texts: Sequence[str | None], numbers: Sequence[int]) ->
         raise Unreadable("a text holds half a character (a lone surrogate)") from error
     if not all(-_EXACT < number < _EXACT for number in (*numbers, device.utc_offset_min or 0)):
         raise Unreadable("a number in it is too large to be kept exactly")
+
+
+def _check_counts(added: Mapping[str, int]) -> None:
+    """Refuse a count that is none: sums that leave 64 bits would cost the other doors of a zone their counts."""
+    for measure, amount in added.items():
+        if not -_MOST_PEOPLE < amount < _MOST_PEOPLE:
+            raise Unreadable(f"it counts {amount:,} {measure} at once, and no device counts {_MOST_PEOPLE:,}")
 
 
 @dataclass(frozen=True, slots=True)

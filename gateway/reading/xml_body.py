@@ -29,6 +29,11 @@ _BELIEVED = re.compile(
     rb"|gb_?2312(?:-80)?|gbk|gb_?18030|big-?5(?:-?hkscs)?|euc-?(?:jp|kr|cn|tw)|shift[-_]?jis|sjis",
     re.IGNORECASE,
 )
+# lxml writes the whole namespace before the name of every tag and attribute that it is asked for. A prefix that is longer
+# than any is refused as well, so that nobody hides behind one.
+_LONG_NAMESPACE = re.compile(
+    rb"xmlns(?::[^\s=<>]{257}|(?::[^\s=<>]{1,256}+)?\s*+=\s*+(?:\"[^\"]{513}|'[^']{513}))"
+)
 _CLOSING_TAG = re.compile(rb"</[^\s<>/]+\s*>")
 _MOST_ATTRIBUTES = 128  # of one element; lxml takes seconds for 20 000, which fit into a body
 _MOST_REPEATS = 8  # of a closing tag; one has been seen
@@ -112,6 +117,12 @@ def _bare(name: str) -> str:
 
 def _parse(body: bytes, encoding: str | None = None) -> Element:
     """Parse strictly; a parser is made for each body, because a used one keeps parts of the last body."""
+    if _LONG_NAMESPACE.search(
+        body.replace(b"\0", b"") if b"\0" in body else body
+    ):  # in UTF-16 every second byte is 0
+        raise Unreadable(
+            "The XML names a namespace of more than 512 letters, which no device needs: it was not read."
+        )
     declared = _DECLARED.match(body)
     if encoding is None and declared is not None and not _BELIEVED.fullmatch(declared[2]):
         body = declared[1] + b"unknown" + body[declared.end() :]

@@ -556,6 +556,16 @@ def test_known_heads_do_not_fill_the_memory():
     assert not any(known.get(raw) for raw in (b"1", b"x" * 3000, b"chunked", b"waiting"))
 
 
+def test_known_heads_of_many_headers_are_few():
+    """In two kilobytes there is room for four hundred headers, and each is a hundred times as large when it is parsed."""
+    known = KnownHeads()
+    crowded = Head(b"", None, [(b"ab", b"")] * 400, 0, lasting=True, waits=False)
+    for n in range(500):
+        known.add(b"%d" % n, crowded)
+    assert known.get(b"499") is crowded
+    assert 10 >= sum(known.get(b"%d" % n) is not None for n in range(500))
+
+
 async def test_a_stream_ends_when_its_reader_leaves(listening, tmp_path):
     """The application is told, and its generator is closed."""
     app, left = _page()

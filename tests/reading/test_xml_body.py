@@ -120,6 +120,33 @@ def test_other_faults_are_unreadable_with_a_reason(body: bytes, words: str) -> N
         xml_body.read(body)
 
 
+LONG = "u" * 513
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        f"xmlns='{LONG}'",
+        f'xmlns:z = "{LONG}"',
+        f"xmlns:{'p' * 300}='{LONG}'",
+        f"xmlns:z\n=\n'{'&#117;' * 513}'",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le"])
+def test_a_long_namespace_is_not_read(named: str, encoding: str) -> None:
+    """It would be written before every name in the body: 256 KB of it take a second."""
+    with pytest.raises(Unreadable, match="namespace of more than 512 letters"):
+        xml_body.read(f"<?xml version='1.0'?><Metrics {named}/>".encode(encoding))
+    shorter = f"<?xml version='1.0'?><m xmlns='{LONG[:512]}'><Count Enters='12'/></m>"
+    assert "12" == _enters(xml_body.read(shorter.encode(encoding))[0])
+
+
+def test_a_repair_does_not_bring_a_long_namespace_back() -> None:
+    """What is left when control characters are taken out is looked at like what came."""
+    with pytest.raises(Unreadable, match="namespace of more than 512 letters"):
+        xml_body.read(f"<Metrics xm\x01lns:z='{LONG}'/>".encode())
+
+
 def test_an_entity_bomb_is_refused_at_once() -> None:
     """Nested entities are refused, in text and in an attribute, without being expanded."""
     entities = "".join(f'<!ENTITY {chr(98 + n)} "{f"&{chr(97 + n)};" * 10}">' for n in range(12))

@@ -119,10 +119,10 @@ def test_each_ping_has_one_answer(greeted):
 def test_an_answer_has_a_longest_length(greeted, kind):
     """What says that it is longer than any honest answer is ended at its head; the longest one is read."""
     stream = greeted[0]
-    heard(greeted, bytes([kind]) + b"\xfc\xff\x03\x00\x07" + bytes(65_530))  # 65,536 bytes in all
+    heard(greeted, bytes([kind]) + b"\xfd\x1f\x00\x07" + bytes(4_091))  # 4,096 bytes in all
     assert stream.nonsense is None
-    heard(greeted, bytes([kind]) + b"\xfd\xff\x03")
-    assert "a packet of 65537 bytes" == stream.nonsense.what
+    heard(greeted, bytes([kind]) + b"\xfe\x1f")
+    assert "a packet of 4097 bytes" == stream.nonsense.what
 
 
 @pytest.mark.parametrize(

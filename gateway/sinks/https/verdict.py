@@ -18,7 +18,10 @@ from gateway.sinks.https.options import HttpsOptions
 
 _QUOTE_CHARS = 200
 _THEIR_MARKS = str.maketrans({"“": "'", "”": "'"})
-_PAGE = ("<!doctype html", "<html")
+# How a page begins, behind what may precede it. Its Content-Type tells nothing: many a script says "ok" as text/html.
+_PAGE = re.compile(
+    r"(?:<\?xml[^>]*>\s*)?<(?:!--|!doctype\s+html|(?:html|head|body|title|meta|script)[\s/>])", re.IGNORECASE
+)
 
 
 class Verdict(Enum):
@@ -41,7 +44,7 @@ class Answer:
     @property
     def is_page(self) -> bool:
         """Whether this was written for a person: a login, a proxy or a maintenance page in the receiver's place."""
-        return self.quote.lower().startswith(_PAGE)
+        return _PAGE.match(self.quote) is not None
 
     @property
     def verdict(self) -> Verdict:

@@ -17,7 +17,8 @@ from typing import Any
 
 from gateway.sinks.mqtt import tcp
 
-LARGEST_ANSWER = 65_536  # bytes; the longest honest ones hold a reason in words
+# Bytes; the longest honest ones hold a reason in words. What paho makes of their properties grows with the square of them.
+LARGEST_ANSWER = 4_096
 
 _PUBLISH_QOS_1, _RETAIN = 0x32, 0x01
 _CONNACK, _PUBACK, _PINGREQ, _PINGRESP, _DISCONNECT = 0x20, 0x40, 0xC0, 0xD0, 0xE0

@@ -68,7 +68,16 @@ async def test_what_was_taken_before_a_fault_is_counted_exactly(receiver, build_
     assert 2 * batch == error.delivered == receiver.ledger.unique
 
 
-@pytest.mark.parametrize("page", [b"<!DOCTYPE html><title>Log in</title>", b"\r\n <HTML><body>Back soon"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<!DOCTYPE html><title>Log in</title>",
+        b"\r\n <HTML><body>Back soon",
+        b'<?xml version="1.0"?>\n<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN"',
+        b"<!-- proxy 4 --><!DOCTYPE html>",
+        b"<head><title>Sign in",
+    ],
+)
 async def test_a_web_page_is_no_yes(receiver, build_sink, make_events, page):
     """200 with a page for people was written by what stands before the receiver: nothing counts as delivered."""
     receiver.script.append(Outcome(status=200, body=page, take=False))
@@ -77,7 +86,7 @@ async def test_a_web_page_is_no_yes(receiver, build_sink, make_events, page):
     assert "200 OK" in str(error)
 
 
-@pytest.mark.parametrize("body", [b"ok", b"", b"{}", b"<ok/>", b"\xff"])
+@pytest.mark.parametrize("body", [b"ok", b"", b"{}", b"<ok/>", b"<?xml version='1.0'?><header/>", b"\xff"])
 async def test_whatever_else_comes_with_a_yes_is_a_yes(receiver, build_sink, make_events, body):
     """The body of a 2xx is the receiver's own affair."""
     receiver.script.append(Outcome(status=200, headers={"Content-Type": "text/html"}, body=body))
