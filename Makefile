@@ -104,7 +104,7 @@ apt-repo:  ## put the packages in dist/ into the signed repository dist/apt; APT
 	PYTHONPATH=packaging $(PYTHON) -B -m apt --key $(APT_KEY)
 
 soak: $(VENV)/ready debian  ## every experiment of tests/chaos in its long form, under two hours; ends with one table
-	$(BIN)/python -m pytest tests/chaos --soak --soak-table soak-table.md -n 2 --timeout 7200
+	timeout -s INT 7200 $(BIN)/python -m pytest tests/chaos --soak --soak-table soak-table.md -n 2 --timeout 7200
 
 bugs: $(VENV)/ready  ## plant eleven deliberate bugs, one by one, and see each caught by a named test
 	$(BIN)/python tests/chaos/replay_bugs.py

@@ -63,6 +63,26 @@ _rows: dict[str, dict] = {}
 _failed: set[str] = set()
 
 
+class _LongRun:
+    """What a run of two hours has found so far, told at once: it may be ended before its summary."""
+
+    def __init__(self, config):
+        self._path, self._plugins = config.getoption("--soak-table"), config.pluginmanager
+
+    @pytest.hookimpl(trylast=True)  # behind what gathers the rows
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            console = self._plugins.get_plugin("terminalreporter")
+            console.write_line(f"\n{report.nodeid}\n{report.longreprtext[-2_000:]}")
+        if self._path and _rows:
+            self._path.write_text(table_so_far() + "\n")
+
+
+def pytest_configure(config):
+    if config.getoption("--soak") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_LongRun(config))
+
+
 def pytest_runtest_logreport(report):
     """Gather the records, also those of other workers."""
     if report.failed:
@@ -72,12 +92,12 @@ def pytest_runtest_logreport(report):
             _rows[report.nodeid] = json.loads(value)
 
 
+def table_so_far():
+    """Write a row for each experiment that has ended."""
+    return markdown([row | {"failed": nodeid in _failed} for nodeid, row in sorted(_rows.items())])
+
+
 def pytest_terminal_summary(terminalreporter, config):
     """Print the table; ``--soak-table`` names a file for it."""
-    if not _rows or not config.getoption("--soak"):
-        return
-    rows = [row | {"failed": nodeid in _failed} for nodeid, row in sorted(_rows.items())]
-    table = markdown(rows)
-    terminalreporter.write_line("\n" + table)
-    if path := config.getoption("--soak-table"):
-        path.write_text(table + "\n")
+    if _rows and config.getoption("--soak"):
+        terminalreporter.write_line("\n" + table_so_far())
