@@ -12,8 +12,10 @@ from typing import Any
 
 from gateway.event import Json
 from gateway.outbox import persons, pictures, positions, reading
+from gateway.outbox.connection import one_look
 from gateway.outbox.entry import Flag, dumps
 from gateway.outbox.nameless import body_without_person, data_without_person
+from gateway.outbox.positions import Position
 from gateway.outbox.slots import IS_FACT
 from gateway.outbox.sums import CHECKED_COLUMNS, checked, of_event, with_flag
 
@@ -23,6 +25,8 @@ _NO_NAME = frozenset({
     "description",
     persons.MARK, persons.FORGOTTEN,
 })  # fmt: skip
+
+_NEWEST_BUT = "SELECT seq FROM events ORDER BY seq DESC LIMIT 1 OFFSET ?"
 
 Mask = Callable[[bytes], bytes]
 
@@ -139,17 +143,31 @@ def mark_behind(conn: sqlite3.Connection, key: bytes, pseudonym: str) -> str | N
 
 
 def delivered(conn: sqlite3.Connection, entries: Iterable[tuple[int, str, str]]) -> dict[str, int]:
-    """Count how many of these each sink has had."""
+    """Count how many of these each sink has had; where that cannot be told, it may have had them."""
     seqs = [seq for seq, _, _ in entries]
     told: dict[str, int] = {}
-    for position in reading.sinks(conn):
-        owed = [span for span in position.arrears if not span.replay]
-        told[position.name] = sum(
-            position.since < seq <= position.cursor
-            and not any(span.first < seq <= span.last for span in owed)
-            for seq in seqs
-        )
+    with one_look(conn):
+        head = reading.head(conn)
+        for position in reading.sinks(conn):
+            before = _never_owed(conn, position, head) if seqs else 0
+            waiting = [span for span in position.arrears if not span.replay]
+            told[position.name] = sum(
+                before < seq <= position.cursor and not any(span.first < seq <= span.last for span in waiting)
+                for seq in seqs
+            )
     return told
+
+
+def _never_owed(conn: sqlite3.Connection, position: Position, head: int) -> int:
+    """Give the newest number of the log that a sink surely never got, because it began behind it; 0 for none.
+
+    Where a sink began is not kept, only how many events it was owed: those are the newest of all. Numbers leap, so
+    entries are counted. Ones that are gone since make the answer smaller, and never too large.
+    """
+    if position.replayed or any(span.replay for span in position.arrears):
+        return 0  # on request it gets what was before it, too
+    row = conn.execute(_NEWEST_BUT, (max(position.owed(head), 0),)).fetchone()
+    return row[0] if row else 0
 
 
 def _entries(conn: sqlite3.Connection, person: Person, after: int) -> Iterable[tuple[int, str, str]]:

@@ -38,7 +38,7 @@ class Position:
     """One sink's place in the log. The forwarder changes it and hands copies to the writer."""
 
     name: str
-    since: int
+    since: int  # the head minus all that the sink was ever owed: a count, and no place in the log
     cursor: int
     delivered: int = 0
     lettered: int = 0
@@ -91,7 +91,11 @@ class Position:
 
     def waiting(self, head: int) -> int:
         """Count what is owed and not settled, from the counters: no scan of the log."""
-        return head - self.since - self.delivered - self.lettered - self.expired - self.lost
+        return self.owed(head) - self.delivered - self.lettered - self.expired - self.lost
+
+    def owed(self, head: int) -> int:
+        """Count what the sink was ever owed: the newest events of all, whatever became of them."""
+        return head - self.since
 
     def settled_up_to(self) -> int:
         """Everything up to here may be removed as far as this sink is concerned."""

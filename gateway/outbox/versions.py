@@ -38,7 +38,7 @@ def first(db: "Database") -> None:
     db.table("sinks").create(
         {
             "name": str,
-            "since": int,  # events after this one are owed to the sink
+            "since": int,  # the head minus all that was ever owed to the sink: a count
             "cursor": int,  # everything up to here was settled, but for the arrears
             "delivered": int,
             "lettered": int,
@@ -131,7 +131,7 @@ def truth(db: "Database") -> None:
     # Each sink's account, device by device; they add up to the row in `sinks`.
     db.conn.execute(
         "CREATE TABLE accounts (sink TEXT NOT NULL, device TEXT NOT NULL,"
-        " since INTEGER NOT NULL,"  # the device's events up to this device_seq are not owed to the sink
+        " since INTEGER NOT NULL,"  # so many of the device's events were never owed to the sink
         " delivered INTEGER NOT NULL, lettered INTEGER NOT NULL, expired INTEGER NOT NULL, lost INTEGER NOT NULL,"
         " PRIMARY KEY (sink, device)) STRICT, WITHOUT ROWID"
     )

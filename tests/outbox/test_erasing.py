@@ -1,11 +1,13 @@
 """Erasing a person: gone from every file, kept out by a resend, and no number changes."""
 
 import asyncio
+import contextlib
 import json
+import sqlite3
 from dataclasses import replace
 
 import pytest
-from keeping import NOON, access, count, opened, rows, tallies
+from keeping import FILE_NAME, NOON, access, count, opened, rows, tallies
 
 from gateway.album import Album, Limits
 from gateway.daemon.erasing import Eraser, erase_at_rest, masking
@@ -13,7 +15,7 @@ from gateway.errors import GatewayError
 from gateway.event import Device
 from gateway.faults import Faults
 from gateway.intake import Intake, Policy
-from gateway.outbox import Flag, erasing, held, persons, positions, reading
+from gateway.outbox import Flag, epochs, erasing, held, opening, persons, positions, reading
 
 pytestmark = pytest.mark.anyio
 ADA = {"user_id": "ada-4711", "name": "Ada Canary", "job_number": "J-canary"}
@@ -289,3 +291,88 @@ async def test_another_list_of_personal_fields_makes_no_new_entry(tmp_path):
         await Site(outbox, frozenset({"user_id"})).keep(access(1, personal=ADA))
         kept = await Site(outbox, LISTED).keep(access(1, personal=ADA))
         assert (0, 1) == (kept.new, kept.duplicates)
+
+
+async def drained(outbox, name, *, start="oldest"):
+    """Have a sink that begins here, or began earlier, take all that waits for it."""
+    position = await outbox.sinks.enlist(name, start=start, window=10)
+    position.delivered += position.waiting(outbox.head)
+    position.cursor = outbox.head
+    await outbox.sinks.settle_now(position)
+    return position
+
+
+def restored(directory) -> None:
+    with contextlib.closing(sqlite3.connect(directory / FILE_NAME, isolation_level=None)) as conn:
+        head, skipped = opening.last_number(conn), opening.skipped_numbers(conn)
+        epochs.begin(conn, 1_000, head=head, skipped=skipped, beyond=0)
+
+
+def reached(directory) -> dict[str, int]:
+    """Say how many of Ada's events each sink has had, or may have had."""
+    told = erase_at_rest(directory, 2**30, {"person": "ada-4711"})
+    assert [sink["name"] for sink in told["sinks"] if sink["delivered"]] == [
+        line.split()[1] for line in told["not_reached"] if line.startswith("Sink ")
+    ]
+    return {sink["name"]: sink["delivered"] for sink in told["sinks"]}
+
+
+async def test_who_has_had_the_person_is_known_through_restores(tmp_path):
+    """After a restore, and another one, each sink is named with what it had before and since; one that came later is not."""
+    told = []
+    for life in range(3):
+        async with opened(tmp_path) as outbox:
+            here = Site(outbox)
+            await here.keep(*(access(10 * life + n, personal=ADA) for n in range(4)))
+            await drained(outbox, "all")
+            if life:
+                await drained(outbox, "later", start="now")
+            await here.keep(access(10 * life + 9, personal=ADA))
+        told.append(reached(tmp_path))
+        restored(tmp_path)
+        assert told[-1] == reached(tmp_path)
+    # The fifth of each life waits; "later" began behind the ninth event, and has had what came then.
+    assert [{"all": 4}, {"all": 9, "later": 0}, {"all": 14, "later": 5}] == told
+
+
+async def test_a_new_sink_that_got_a_log_with_holes_is_named(tmp_path):
+    """A sink that began at the oldest entry has had all that the log held, however many numbers are gone between them."""
+    async with opened(tmp_path) as outbox:
+        await Site(outbox).keep(*(access(n, personal=ADA if n < 2 else BOB) for n in range(10)))
+        await outbox.write(lambda conn: conn.execute("DELETE FROM events WHERE seq BETWEEN 3 AND 9"))
+        await drained(outbox, "new")
+    assert {"new": 2} == reached(tmp_path)
+
+
+async def test_a_sink_that_began_behind_the_person_has_not_had_them(tmp_path):
+    """A sink from "now" has had nothing of before, whatever came since; sent again on request it may have had all."""
+    async with opened(tmp_path) as outbox:
+        here = Site(outbox)
+        await here.keep(*(access(n, personal=ADA) for n in range(5)))
+        await outbox.sinks.enlist("new", start="now", window=10)
+        await here.keep(*(access(10 + n, personal=BOB) for n in range(50)))
+        await drained(outbox, "new")
+    assert {"new": 0} == reached(tmp_path)
+    async with opened(tmp_path) as outbox:
+        position = await outbox.sinks.enlist("new", start="now", window=10)
+        position.ask_again(0, 3)
+        await outbox.sinks.settle_now(position)
+    assert {"new": 5} == reached(tmp_path)
+    async with opened(tmp_path) as outbox:
+        position = await outbox.sinks.enlist("new", start="now", window=10)
+        position.advance_arrears(position.arrears[0], 3)
+        position.replayed += 3
+        await outbox.sinks.settle_now(position)
+    assert {"new": 5} == reached(tmp_path)
+
+
+async def test_where_it_cannot_be_told_a_sink_is_named(tmp_path):
+    """Entries that are gone from the middle leave the beginning of a sink open: it may have had the person."""
+    async with opened(tmp_path) as outbox:
+        here = Site(outbox)
+        await here.keep(access(1, personal=ADA))
+        await outbox.sinks.enlist("new", start="now", window=10)
+        await here.keep(*(access(10 + n, personal=BOB) for n in range(3)))
+        await drained(outbox, "new")
+        await outbox.write(lambda conn: conn.execute("DELETE FROM events WHERE seq = 3"))
+    assert {"new": 1} == reached(tmp_path)
