@@ -22,6 +22,7 @@ class Outgoing:
     device: str
     time: str  # RFC 3339, UTC, milliseconds
     payload: bytes  # the event as one JSON object (`docs/events.md`)
+    again: bool = False  # it was refused before: that it is refused once more says nothing about the far end
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ def sink_account(conn: sqlite3.Connection, position: Position, *, verify: bool =
     head = reading.head(conn)
     account: dict[str, object] = {
         "name": position.name,
-        "received": head - position.since,
+        "received": position.owed(head),
         "delivered": position.delivered,
         "waiting": position.waiting(head),
         "lettered": position.lettered,

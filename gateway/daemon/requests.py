@@ -219,7 +219,7 @@ class Requests:
         last = min(last, forwarder.position.cursor if forwarder.position else 0)
         if not 0 < first <= last:
             raise GatewayError(f"Nothing of that range was sent before; the log ends at {self._outbox.head}.")
-        forwarder.replay(first - 1, last)
+        await forwarder.replay(first - 1, last)
         return f"Events {first} to {last} go to sink {sink} again."
 
     async def reload(self) -> dict[str, object]:

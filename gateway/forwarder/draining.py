@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway import clock
-from gateway.errors import SinkUnavailable
+from gateway.errors import GatewayError, SinkUnavailable, StoreUnavailable
 from gateway.forwarder.rendering import Rendering
 from gateway.forwarder.sending import Sending
 from gateway.outbox import Arrears, Entry, LogReader, Outbox, Position
+from gateway.outbox.positions import MAX_REPLAYS
 from gateway.retry import Backoff, Pacer
 from gateway.sink import Sink
 
@@ -105,6 +106,23 @@ class Draining:
         self._rejected, self._answered = [], []
         self._unnoted, self._unsaved = False, 0
 
+    async def owe_again(self, first: int, last: int) -> None:
+        """Owe the range (first, last] once more; it is on disk when this returns.
+
+        Raises `GatewayError` when too many ranges wait already, or `StoreUnavailable` when it cannot be noted.
+        """
+        before = [*self.position.arrears]
+        if not self.position.ask_again(first, last):
+            raise GatewayError(
+                f"Sink {self._sink.name} has {MAX_REPLAYS} ranges to send again already, and no room for another:"
+                " ask again when some of them are sent."
+            )
+        try:
+            await self.save()
+        except StoreUnavailable:
+            self.position.arrears = before  # who asked is told that it was not noted
+            raise
+
     async def _catch_up_later(self) -> None:
         """Let a live-first sink go on at the head when it has fallen behind."""
         head = self._outbox.head
@@ -168,9 +186,9 @@ class Draining:
         if entry is None:
             await self._keep_letter(letter.number, "It was damaged by the disk and cannot be sent any more.")
             return True
-        rejected = await self._sending.send([entry], entry.seq)
-        if rejected:
-            await self._keep_letter(letter.number, rejected[0])
+        reason = await self._sending.send_letter(entry)
+        if reason is not None:
+            await self._keep_letter(letter.number, reason)
         else:
             self.position.answer_letter(entry.device)
             self._answered.append(letter.number)

@@ -4,9 +4,10 @@ The loop's own task is the only one that changes the sink's position; what other
 and done at its next turn.
 """
 
+import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import anyio
@@ -30,6 +31,9 @@ _FAULTS = ("sink_unavailable", "mqtt_", "https_")
 _OF_CLOCKS = ("_tls", "_login", "_rejects_all")  # a far end says these, too, when our clock is wrong
 _MAX_REQUESTS = 100
 _LONGEST_WISH_S = 3960.0  # an hour of Retry-After, and its spread
+_NOTED_S = 8.0  # a person at a terminal waits for a little more
+
+Request = Callable[[Draining], Awaitable[None]]
 
 
 class Forwarder:
@@ -56,7 +60,7 @@ class Forwarder:
         self._faults = faults
         self._rng = rng
         self._draining: Draining | None = None
-        self._requests: list[Callable[[Draining], None]] = []
+        self._requests: list[Request] = []
         self._wake = anyio.Event()  # there may be something to send
         self._poke = anyio.Event()  # a person or the daemon wants something
         self._stop_by: float | None = None
@@ -104,7 +108,7 @@ class Forwarder:
     def try_now(self) -> None:
         """Forget the backoff and a stop that the far end asked for: a person wants a try."""
 
-        def forgive(draining: Draining) -> None:
+        async def forgive(draining: Draining) -> None:
             self.paused_until = 0.0
             position = draining.position
             position.attempts, position.retry_at, position.stopped = 0, 0, None
@@ -121,23 +125,36 @@ class Forwarder:
     def letters_asked(self) -> None:
         """Look for letters that are to be tried again."""
 
-        def look(draining: Draining) -> None:
+        async def look(draining: Draining) -> None:
             draining.letters_asked = True
 
         self._ask(look)
 
-    def replay(self, first: int, last: int) -> None:
-        """Send the range (first, last] once more, beside everything else."""
+    async def replay(self, first: int, last: int) -> None:
+        """Send the range (first, last] once more, beside everything else; that is on disk when this returns.
 
-        def owe(draining: Draining) -> None:
-            if draining.position.ask_again(first, last):
-                draining.note()
+        Raises `GatewayError` when there is no room for another range, or it could not be noted.
+        """
+        noted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def owe(draining: Draining) -> None:
+            if noted.done():
+                return  # nobody waits for it any more, and was told so
+            try:
+                await draining.owe_again(first, last)
+            except GatewayError as error:
+                _tell(noted, error)
             else:
-                log.warning("replay_dropped", sink=self.sink.name, first=first + 1, last=last)
+                _tell(noted)
 
         self._ask(owe)
+        try:
+            await asyncio.wait_for(noted, _NOTED_S)
+        except TimeoutError as error:
+            sentence = f"Sink {self.sink.name} waits for its far end's answer and could not note the range; ask again."
+            raise GatewayError(sentence) from error
 
-    def _ask(self, request: Callable[[Draining], None]) -> None:
+    def _ask(self, request: Request) -> None:
         if len(self._requests) >= _MAX_REQUESTS:
             raise GatewayError(f"Sink {self.sink.name} has too much to do already; ask again later.")
         self._requests.append(request)
@@ -163,7 +180,7 @@ class Forwarder:
         try:
             while not await self._rest(draining):
                 await self._session(draining)
-            self._take_requests(draining)
+            await self._take_requests(draining)
         finally:
             self._outbox.unfollow(self.wake)
             reader.close()
@@ -188,7 +205,7 @@ class Forwarder:
         while True:
             self.progress = time.monotonic()
             self._wake = anyio.Event()
-            self._take_requests(draining)
+            await self._take_requests(draining)
             draining.hurry = self._stop_by is not None
             worked = await draining.round()
             if self._stop_by is not None and (not draining.owes or time.monotonic() > self._stop_by):
@@ -208,10 +225,10 @@ class Forwarder:
             with anyio.move_on_after(min(draining.wait_s or _IDLE_CHECK_S, _IDLE_CHECK_S)):
                 await self._wake.wait()
 
-    def _take_requests(self, draining: Draining) -> None:
+    async def _take_requests(self, draining: Draining) -> None:
         requests, self._requests = self._requests, []
         for request in requests:
-            request(draining)
+            await request(draining)
 
     def _rejected(self, letters: Letters) -> None:
         entry, reason = letters[0]
@@ -281,7 +298,7 @@ class Forwarder:
         while self._stop_by is None:
             self.progress = time.monotonic()
             self._poke = anyio.Event()
-            self._take_requests(draining)
+            await self._take_requests(draining)
             stopped = draining.position.stopped is not None
             left_s = self.paused_until - time.monotonic()
             if left_s <= 0 and not stopped:
@@ -289,3 +306,13 @@ class Forwarder:
             with anyio.move_on_after(1.0 if stopped else min(left_s, 1.0)):
                 await self._poke.wait()
         return True
+
+
+def _tell(noted: asyncio.Future[None], error: GatewayError | None = None) -> None:
+    """Answer who waits, unless he went away meanwhile."""
+    if noted.done():
+        return
+    if error is None:
+        noted.set_result(None)
+    else:
+        noted.set_exception(error)

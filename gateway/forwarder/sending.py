@@ -5,6 +5,7 @@ A bug of ours that one event meets must not hold up the others; a time that cann
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -45,8 +46,29 @@ class Sending:
         except Exception:  # a bug of ours: the event that it is about must not hold up the others for ever
             log.exception("sink_failed", sink=self._sink.name, events=len(entries))
             rejected = await self._one_by_one(entries, now, last)
+        return self._believed(rejected, len(entries), could_be)
+
+    async def send_letter(self, entry: Entry) -> str | None:
+        """Send alone what was refused before; give the reason when it is refused again.
+
+        It stays a letter then, so nothing is in doubt: neither the far end nor a bug of ours is judged by it.
+        Raises `SinkUnavailable` when it is to be sent again.
+        """
+        could_be = clock.plausible()
+        try:
+            outgoing = replace(self._render(entry, clock.now_ms()), again=True)
+            rejected = await self._sink.send([outgoing])
+        except SinkUnavailable:
+            raise
+        except Exception as bug:  # a bug of ours may raise anything, and the letter is there to be looked at
+            log.exception("sink_failed", sink=self._sink.name, events=1)
+            return _failed_on_it(bug)
+        return self._believed(rejected, 1, could_be).get(0)
+
+    def _believed(self, rejected: Mapping[int, str], events: int, could_be: bool) -> Mapping[int, str]:
+        """Give the refusals of an answer, unless the clock can be the reason; ``could_be`` is how it was when they left."""
         self.answered = True
-        by_clock = not could_be and (clock.plausible() or len(rejected) == len(entries))
+        by_clock = not could_be and (clock.plausible() or len(rejected) == events)
         if rejected and by_clock and not isinstance(self._sink, StateSink):
             # What is signed with a time that cannot be is refused by all who look at it; none of it is given up for that.
             # An event that is taken proves that it was no matter of the time, unless the clock was set in between.
@@ -63,6 +85,7 @@ class Sending:
                 refused = await self._sink.send([self._render(entry, now)])
             except SinkUnavailable as error:
                 error.delivered = min(rejected, default=index)
+                error.refused = {}  # by their places in a call of one, and not in this batch
                 raise
             except Exception as bug:  # a bug of ours may raise anything; alone, it costs this event alone
                 if self._failing >= _ALL_FAIL and not single:
@@ -71,7 +94,7 @@ class Sending:
                     sentence = f"The gateway fails on every event ({type(bug).__name__})."
                     raise SinkUnavailable(sentence, delivered=min(rejected, default=index)) from bug
                 self._failing += 1
-                rejected[index] = f"the gateway failed on it ({type(bug).__name__}: {bug})"
+                rejected[index] = _failed_on_it(bug)
             else:
                 self._failing = 0
                 rejected |= {index + place: reason for place, reason in refused.items()}
@@ -87,3 +110,7 @@ class Sending:
             apart_ms = now - entry.received
             return self._rendering.render(entry, now, math.inf if apart_ms < 0 else apart_ms)
         return self._rendering.render(entry, now, waited_s * 1000)
+
+
+def _failed_on_it(bug: Exception) -> str:
+    return f"the gateway failed on it ({type(bug).__name__}: {bug})"

@@ -1,6 +1,7 @@
 """What a sink gets, in which order, how often, and what its account says."""
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
 
@@ -8,7 +9,7 @@ import pytest
 from keeping import NOON, account, audited, count, fill, opened, rows
 from scripted import Scripted, driven, later, on_disk
 
-from gateway.errors import StoreUnavailable
+from gateway.errors import GatewayError, StoreUnavailable
 from gateway.outbox import retention
 
 pytestmark = pytest.mark.anyio
@@ -206,7 +207,7 @@ async def test_a_replay_is_no_part_of_the_account(outbox, tmp_path):
     await fill(outbox, minutes(1, 40))
     async with driven(outbox, Scripted()) as line:
         await line.drained()
-        line.forwarder.replay(4, 27)
+        await line.forwarder.replay(4, 27)
         await line.until(lambda: line.position.replayed == 23)
         assert [*range(1, 41), *range(5, 28)] == line.sink.taken
         await line.drained()
@@ -221,10 +222,90 @@ async def test_a_replay_survives_a_restart(outbox):
         await line.drained()
     async with driven(outbox, Scripted(*[later()] * 100)) as line:
         await line.until(lambda: line.position)
-        line.forwarder.replay(0, 5)
+        await line.forwarder.replay(0, 5)
         await line.until(lambda: on_disk(outbox, "out")["attempts"] > 1)
     async with driven(outbox, Scripted()) as line:
         await line.until(lambda: line.sink.taken == [1, 2, 3, 4, 5])
+
+
+async def test_a_replay_that_was_promised_survives_a_kill(outbox):
+    """Once it is answered the range is on disk, also while the far end is away: a kill right behind it costs nothing."""
+    await fill(outbox, minutes(1, 20))
+    async with driven(outbox, Scripted()) as line:
+        await line.drained()
+        line.sink.connected = False
+        line.sink.opening.extend([later()] * 1000)
+        await line.until(lambda: line.forwarder.last_error)
+        await line.forwarder.replay(2, 5)
+        assert [(2, 5, 1)] == rows(outbox.path.parent, "SELECT first, last, replay FROM arrears")
+        await line.kill()
+    async with driven(outbox, Scripted()) as line:
+        await line.until(lambda: line.sink.taken == [3, 4, 5])
+
+
+async def test_a_range_too_many_is_refused_and_all_others_come(outbox):
+    """Beyond the ranges that are kept a person is told so, and each one that was promised is sent."""
+    await fill(outbox, minutes(1, 20))
+    async with driven(outbox, Scripted(None, None, *[later()] * 1000)) as line:
+        await line.drained()
+        promised = []
+        await fill(outbox, minutes(21, 21))
+        await line.until(lambda: line.forwarder.last_error)
+        for n in range(20):
+            with contextlib.suppress(GatewayError):
+                await line.forwarder.replay(n, n + 1)
+                promised.append(n + 1)
+        with pytest.raises(GatewayError, match="no room for another"):
+            await line.forwarder.replay(0, 20)
+        line.sink.script.clear()
+        line.forwarder.try_now()
+        await line.until(lambda: not line.position.arrears)
+        assert [*range(1, 22), *promised] == line.sink.taken
+        assert 16 == len(promised)
+
+
+async def test_a_replay_that_cannot_be_noted_is_refused_and_not_sent(outbox, monkeypatch):
+    """When the disk does not take the range the answer is a refusal, and nothing is sent twice later."""
+    monkeypatch.setattr("gateway.forwarder.loop._STORE_PAUSE_S", 0.01)
+    await fill(outbox, minutes(1, 20))
+    async with driven(outbox, Scripted()) as line:
+        await line.drained()
+        real, broken = outbox.sinks.settle_now, [1]
+
+        async def settle_now(*args, **rest):
+            if broken:
+                raise StoreUnavailable("no")
+            await real(*args, **rest)
+
+        monkeypatch.setattr(outbox.sinks, "settle_now", settle_now)
+        with pytest.raises(StoreUnavailable):
+            await line.forwarder.replay(0, 5)
+        broken.clear()
+        await fill(outbox, minutes(21, 22))
+        await line.drained()
+        assert [*range(1, 23)] == line.sink.taken
+
+
+async def test_a_replay_beside_a_hanging_send_is_refused_and_not_sent(outbox, monkeypatch):
+    """A forwarder that waits for its far end cannot note a range: that is said, and the range is forgotten."""
+    monkeypatch.setattr("gateway.forwarder.loop._NOTED_S", 0.05)
+    held = asyncio.Event()
+
+    async def hang():
+        await held.wait()
+
+    await fill(outbox, minutes(1, 20))
+    async with driven(outbox, Scripted()) as line:
+        await line.drained()
+        line.sink.script.append(lambda _batch: hang())
+        await fill(outbox, minutes(21, 21))
+        await line.until(lambda: not line.sink.script)
+        with pytest.raises(GatewayError, match="ask again"):
+            await line.forwarder.replay(0, 5)
+        held.set()
+        await fill(outbox, minutes(22, 22))
+        await line.drained()
+        assert [*range(1, 23)] == line.sink.taken
 
 
 async def test_an_event_that_is_refused_in_a_replay_makes_no_letter(outbox, tmp_path):
@@ -232,7 +313,7 @@ async def test_an_event_that_is_refused_in_a_replay_makes_no_letter(outbox, tmp_
     await fill(outbox, minutes(1, 5))
     async with driven(outbox, Scripted(None, {0: "no"})) as line:
         await line.drained()
-        line.forwarder.replay(0, 5)
+        await line.forwarder.replay(0, 5)
         await line.until(lambda: line.position.replayed == 4)
     assert [] == rows(tmp_path, "SELECT * FROM letters")
     assert 5 == balanced(tmp_path).delivered
@@ -244,7 +325,7 @@ async def test_the_same_replay_twice_is_one(outbox):
     async with driven(outbox, Scripted(None, later(), later())) as line:
         await line.drained()
         for _ in range(3):
-            line.forwarder.replay(0, 5)
+            await line.forwarder.replay(0, 5)
         await line.until(lambda: line.position.replayed == 5)
         await asyncio.sleep(0.05)
         assert 15 == len(line.sink.taken)

@@ -1,5 +1,6 @@
 """The account by device, as real forwarders move it: outages, refusals, leaps, replays, kills and restarts."""
 
+import contextlib
 import random
 from collections import Counter
 from datetime import timedelta
@@ -8,6 +9,7 @@ import pytest
 from keeping import NOON, audited, count, counter, opened
 from scripted import Scripted, driven, later
 
+from gateway.errors import GatewayError
 from gateway.outbox import retention
 
 pytestmark = pytest.mark.anyio
@@ -48,7 +50,8 @@ async def trouble(line, outbox, luck, minute):
             line.forwarder.letters_asked()
         case 3 if line.position.cursor > 3:
             first = luck.randrange(line.position.cursor - 1)
-            line.forwarder.replay(first, luck.randrange(first + 1, line.position.cursor))
+            with contextlib.suppress(GatewayError):  # a range too many
+                await line.forwarder.replay(first, luck.randrange(first + 1, line.position.cursor))
         case _:
             limit = luck.randrange(1, 8)
             await outbox.rewriting.remove(

@@ -261,7 +261,7 @@ async def test_requests_are_bounded(outbox):
     async with driven(outbox, Scripted(lambda _batch: hang())) as line:
         await line.until(lambda: line.sink.batches)
         with pytest.raises(GatewayError, match="too much to do"):
-            [line.forwarder.replay(n, n + 1) for n in range(200)]
+            [line.forwarder.try_now() for _ in range(200)]
         await line.kill()
 
 

@@ -6,9 +6,10 @@ from collections import Counter
 import pytest
 from hand_clock import EPOCH, NOW, HandClock, in_use
 from keeping import NOON, account, audited, count, counter, fill, heartbeat, opened, rows
-from scripted import Line, Scripted, driven
+from scripted import Line, Scripted, driven, later
 
 from gateway import clock
+from gateway.retry import Backoff
 from gateway.sinks.https import HttpsOptions, HttpsSink
 from gateway.sinks.https.verdict import Answer
 
@@ -211,7 +212,60 @@ async def test_a_bug_that_goes_away_by_itself_gives_up_nothing(outbox, tmp_path)
     assert 0 == balanced(tmp_path).lettered
 
 
+async def test_a_doubt_about_one_event_is_none_about_those_before_it(outbox, tmp_path):
+    """Sent alone, one of the arrears is taken and the next one is refused in doubt: neither is given up for that."""
+    await fill(outbox, [count(n) for n in range(1, 21)])
+
+    async def away():
+        await outbox.append([count(50)], NOON)
+        return later()
+
+    # Something new is taken first, so that refusals behind it in that round are believed.
+    script = [lambda _batch: away(), None, ZeroDivisionError("odd"), None, later(refused={0: "doubtful"})]
+    async with driven(outbox, Scripted(*script), live_first=True) as line:
+        await line.drained()
+        assert [[*range(1, 11)], [21], [*range(1, 11)], [1], [2]] == line.sink.batches[:5]
+        assert [21, *range(1, 21)] == line.sink.taken
+    assert (21, 0) == (balanced(tmp_path).delivered, balanced(tmp_path).lettered)
+
+
 # Letters
+
+
+@pytest.mark.parametrize("refuses", [is_heartbeat, lambda _event: True])
+async def test_letters_that_are_refused_again_are_no_sign_about_the_far_end(outbox, tmp_path, refuses):
+    """However many letters in a row are refused again: the sink never backs off, and an event right behind them goes out."""
+    await fill(outbox, [event(n) for n in range(30) for event in (heartbeat, count)])
+    upstream = Upstream(is_heartbeat)
+    async with driven(outbox, upstream.sink, backoff=Backoff(base_s=300, cap_s=300)) as line:
+        await line.drained()
+        upstream.refuses, before = refuses, len(upstream.asked)
+        await outbox.write(lambda conn: conn.execute("UPDATE letters SET retry = 1"))
+        line.forwarder.letters_asked()
+        await line.until(lambda: not rows(tmp_path, "SELECT number FROM letters WHERE retry = 1"), 60)
+        assert [2 * n + 1 for n in range(30)] == upstream.asked[before:]
+        upstream.refuses = is_heartbeat
+        for event in (heartbeat(100), count(100)):
+            await outbox.append([event], NOON)
+            await line.drained()
+        assert {"sink_rejects"} == {fault.code for fault in line.faults}
+    assert (31, 31) == (balanced(tmp_path).delivered, balanced(tmp_path).lettered)
+
+
+async def test_letters_that_meet_a_bug_hold_up_nothing(outbox, tmp_path):
+    """However many letters in a row the sink fails on: they stay letters with the reason, and new events go out."""
+    await fill(outbox, [count(n) for n in range(1, 11)])
+    breaks = [ZeroDivisionError("odd")] * 10
+    script = [dict.fromkeys(range(10), "no"), *breaks]
+    async with driven(outbox, Scripted(*script), backoff=Backoff(base_s=300, cap_s=300)) as line:
+        await line.drained()
+        await outbox.write(lambda conn: conn.execute("UPDATE letters SET retry = 1"))
+        line.forwarder.letters_asked()
+        await line.until(lambda: not rows(tmp_path, "SELECT number FROM letters WHERE retry = 1"))
+        await outbox.append([count(50)], NOON)
+        await line.until(lambda: line.sink.taken == [11])
+    reasons = {reason for (reason,) in rows(tmp_path, "SELECT reason FROM letters")}
+    assert {"the gateway failed on it (ZeroDivisionError: odd)"} == reasons
 
 
 @pytest.mark.parametrize("head", ["'{\"seq'", "'{}'", "'[1]'", "'{\"seq\": 2}'", "''"])

@@ -105,7 +105,7 @@ class HttpsSink:
             call.progress.taken(stop - start)
         elif stop - start == 1:
             call.progress.refuse(self._reason(answer))
-            if self._doubt.refused():
+            if not call.batch[start].again and self._doubt.refused():
                 raise self._refuses_everything(call.progress)
         else:
             if answer.verdict is Verdict.TOO_LARGE:
