@@ -62,8 +62,7 @@ def is_of_somebody_else(directory: Path) -> bool:
 @contextmanager
 def as_owner(directory: Path) -> Iterator[None]:
     """Have root act as whom a folder, or the nearest one above it, belongs to: its links lead no further than he gets."""
-    owner = _nearest(directory)
-    if os.geteuid() or not owner.st_uid:
+    if os.geteuid() or not (owner := _nearest(directory)).st_uid:
         yield
         return
     group, groups = os.getegid(), os.getgroups()

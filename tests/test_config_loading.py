@@ -7,7 +7,17 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from gateway.config import Config, HttpsSection, InvalidConfigError, MqttSection, load, loads
+from gateway.config import (
+    Config,
+    HttpsSection,
+    InvalidConfigError,
+    MqttSection,
+    load,
+    loads,
+    model,
+    running,
+    sections,
+)
 from gateway.config.lines import line_numbers
 
 
@@ -106,23 +116,57 @@ def test_the_store_is_where_systemd_says(monkeypatch, tmp_path):
     assert (tmp_path / "state", tmp_path / "run/gateway.sock") == (config.store.path, config.socket)
 
 
-def test_without_systemd_an_ordinary_user_gets_folders_at_home(monkeypatch, tmp_path):
-    """Who may not write to the system's folders uses the home folder, for the store and the socket."""
+@pytest.fixture
+def box(monkeypatch, tmp_path):
+    """The system's folders of a box, not made yet, for a user who may write at home and nowhere else."""
+    system, access = tmp_path / "box", os.access
+    system.mkdir()
+    monkeypatch.setattr(sections, "_SYSTEM_STORE", system / "lib/gateway")
+    for module in (sections, model):
+        monkeypatch.setattr(module, "SYSTEM_RUNTIME", system / "run/gateway")
     monkeypatch.setattr(os, "geteuid", lambda: 1234)
-    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(
+        os, "access", lambda path, how: system not in (path, *path.parents) and access(path, how)
+    )
+    return system
+
+
+def test_without_systemd_an_ordinary_user_gets_folders_at_home(box, tmp_path):
+    """Where there is no gateway of the box, the home folder is used for the store and the socket."""
     config = load(None)
     expected = tmp_path / ".local/share/gateway"
     assert (expected, expected / "gateway.sock") == (config.store.path, config.socket)
 
 
-def test_a_user_without_a_home_still_loads(monkeypatch):
+def test_the_commands_of_an_ordinary_user_are_about_the_gateway_of_the_box(box, tmp_path):
+    """Who may not ask it finds that out at its own socket, and not an empty folder at home; a trial stays at home."""
+    home = tmp_path / ".local/share/gateway"
+    for name in ("lib", "run"):
+        (box / name / "gateway").mkdir(parents=True)
+    of_the_box = (box / "lib/gateway", box / "run/gateway/gateway.sock")
+    config = load(None)
+    assert of_the_box == (config.store.path, config.socket)
+    with running():
+        trial = load(None)
+        assert (home, home / "gateway.sock") == (trial.store.path, trial.socket)
+    (home / "gateway.sock").mkdir(parents=True)  # it runs
+    config = load(None)
+    assert (home, home / "gateway.sock") == (config.store.path, config.socket)
+
+
+def test_whose_store_is_named_says_whose_socket_is_meant(box, tmp_path):
+    """The store of the box on another disk has its socket among the system's folders, and one of our own beside it."""
+    (box / "run/gateway").mkdir(parents=True)
+    for store, folder in ((box / "ssd", box / "run/gateway"), (tmp_path / "mine", tmp_path / "mine")):
+        assert folder / "gateway.sock" == loads(f'[store]\npath = "{store}"\n').socket
+
+
+def test_a_user_without_a_home_still_loads(box, monkeypatch):
     """A user that systemd made up, without an entry and without HOME, gives no traceback."""
 
     def nobody():
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.setattr(os, "geteuid", lambda: 1234)
-    monkeypatch.setattr(os, "access", lambda *_: False)
     monkeypatch.setattr(Path, "home", nobody)
     assert Path("/.local/share/gateway") == load(None).store.path
     assert Path("/store") == loads('[store]\npath = "~/store"\n').store.path
@@ -143,10 +187,8 @@ def test_a_written_path_wins_over_the_environment(monkeypatch, tmp_path):
     assert (tmp_path / "store", Path("/tmp/g.sock")) == (config.store.path, config.socket)
 
 
-def test_a_socket_path_that_linux_refuses_is_a_mistake(monkeypatch):
+def test_a_socket_path_that_linux_refuses_is_a_mistake(box):
     """A store so deep that the socket beside it cannot be bound is found by the check and not by the start."""
-    monkeypatch.setattr(os, "geteuid", lambda: 1234)
-    monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(InvalidConfigError, match="longer than the 107 bytes"):
         loads(f'[store]\npath = "/{"x" * 120}"\n')
 

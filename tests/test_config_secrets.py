@@ -172,6 +172,19 @@ def test_the_socket_is_found_whatever_is_wrong_with_the_file(tmp_path, monkeypat
     assert tmp_path / "gateway.sock" == answering(config) == answering(None)
 
 
+@pytest.mark.parametrize(
+    "wrong", ["[sinks.x]\n[sinks.x]\n", "[events]\nlate_after_s = soon\n", '[site]\nzone = "\n']
+)
+@pytest.mark.parametrize("before", [True, False])
+def test_the_socket_is_found_in_a_file_that_is_no_toml(tmp_path, wrong, before):
+    """What is wrong with one section, or a section that is there twice, hides no other one."""
+    config, good = tmp_path / "config.toml", f'[runtime]\nsocket = "{tmp_path}/control.sock"\n'
+    config.write_text(f"{wrong}{good}" if before else f"{good}{wrong}")
+    with pytest.raises(InvalidConfigError):
+        load(config)
+    assert tmp_path / "control.sock" == answering(config)
+
+
 def test_a_secret_shows_in_no_representation(file):
     """Neither repr, nor str, nor any dump of the configuration holds the secret."""
     text = f'[sinks.x]\ntype = "mqtt"\nendpoint = "mqtts://h"\nusername = "u"\npassword_file = "{file}"\n'
@@ -232,6 +245,19 @@ def test_certificates_and_keys_are_told_apart(tmp_path, authority):
     assert "no PEM block of the kind CERTIFICATE" in swapped.problem
     key.write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\nMA==\n-----END ENCRYPTED PRIVATE KEY-----\n")
     assert "nobody is there to type its passphrase" in refusal(mqtt, both).problem
+
+
+@pytest.mark.parametrize(
+    ("option", "kind"),
+    [("ca_file", "CERTIFICATE"), ("cert_file", "CERTIFICATE"), ("key_file", "PRIVATE KEY")],
+)
+def test_an_empty_file_asks_for_what_belongs_into_it(file, option, kind):
+    """Nobody is asked to write a secret into a certificate, or a key on one line."""
+    file.write_text("")
+    mistake = refusal(mqtt, f'{option} = "{file}"')
+    assert "is empty" in mistake.problem
+    assert kind in mistake.suggestion and "secret" not in mistake.suggestion
+    assert "the secret" in refusal(mqtt, f'password_file = "{file}"').suggestion
 
 
 def test_a_changed_certificate_is_a_changed_configuration(tmp_path, authority):

@@ -81,7 +81,7 @@ def do(config: Config, path: str, body: dict[str, object] | None = None) -> None
     try:
         say(Client(config.socket).post(path, body)["done"])
     except DaemonDown as down:
-        give_up(f"{down} Start it first: only the running gateway changes the store.")
+        give_up(down.told_with("Start it first: only the running gateway changes the store."))
     except GatewayError as error:
         give_up(str(error), FAULT)
 

@@ -57,7 +57,7 @@ def capture(
     try:
         told = cast("Row", Client(config.socket).post("/capture", wish)["done"])
     except DaemonDown as down:
-        give_up(f"{down} Start it first: only the running gateway sees pushes.")
+        give_up(down.told_with("Start it first: only the running gateway sees pushes."))
     except GatewayError as error:
         give_up(str(error), FAULT)
     if as_json:

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import click
 
@@ -12,6 +12,13 @@ from gateway.control.client import Client, DaemonDown
 from gateway.errors import GatewayError
 
 _TIMEOUT_S = 600.0  # a full store is read from its beginning to its end
+_FIGURES = {
+    "events": "the person in {} events",
+    "letters": "the person in {} letters",
+    "held": "the person in {} held pushes",
+    "pictures": "{} pictures",
+    "captures": "{} captures",
+}
 
 
 @click.command()
@@ -36,7 +43,10 @@ def erase(
     """
     config = configuration(path)
     wish = {"person": person, "pseudonym": pseudonym, "device": device}
-    found = _asked(config, wish | {"sure": False})
+    try:
+        found = _asked(config, wish | {"sure": False})
+    except GatewayError as error:
+        _end(error)
     if not found["found"]:
         if as_json:
             show(found)
@@ -46,7 +56,15 @@ def erase(
         sys.exit(FAULT)
     if not yes:
         _confirm(found)
-    done = _asked(config, wish | {"sure": True})
+    try:
+        done = _with_what_was_found(_asked(config, wish | {"sure": True}), found)
+    except GatewayError as error:
+        # It may be erased all the same, and who asks once more would not hear of them any more.
+        if as_json:
+            show(found)
+        else:
+            _tell_out_of_reach(found)
+        _end(error)
     if as_json:
         show(done)
         return
@@ -54,7 +72,16 @@ def erase(
     _tell_out_of_reach(done)
 
 
+class _Unanswered(GatewayError):
+    """Neither the daemon nor the store could be asked."""
+
+
+def _end(error: GatewayError) -> NoReturn:
+    give_up(str(error), CANNOT_TELL if isinstance(error, _Unanswered) else FAULT)
+
+
 def _asked(config: Config, wish: dict[str, Any]) -> dict[str, Any]:
+    """Look for a person, or erase; raises `GatewayError`."""
     try:
         return cast(
             "dict[str, Any]", Client(config.socket, timeout_s=_TIMEOUT_S).post("/erase", wish)["done"]
@@ -65,9 +92,25 @@ def _asked(config: Config, wish: dict[str, Any]) -> dict[str, Any]:
         try:
             return erase_at_rest(config.store.path, config.store.max_bytes, wish)
         except GatewayError as error:
-            give_up(f"{down}\n{error}")
-    except GatewayError as error:
-        give_up(str(error), FAULT)
+            raise _Unanswered(f"{down}\n{error}") from error
+
+
+def _with_what_was_found(done: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """Keep what was seen before: of what a gateway erased that ended before it could answer, the store says nothing."""
+    had = {row["name"]: row["delivered"] for row in done["sinks"]}
+    more = [row for row in found["sinks"] if row["delivered"] > had.get(row["name"], 0)]
+    names = {row["name"] for row in more}
+    theirs = tuple(f"Sink {name} " for name in names)
+    return {
+        **done,
+        **{name: max(done[name], found[name]) for name in _FIGURES},
+        "found": True,
+        "sinks": [*more, *(row for row in done["sinks"] if row["name"] not in names)],
+        "not_reached": [
+            *(sentence for sentence in found["not_reached"] if sentence.startswith(theirs)),
+            *(sentence for sentence in done["not_reached"] if not sentence.startswith(theirs)),
+        ],
+    }
 
 
 def _confirm(found: dict[str, Any]) -> None:
@@ -79,14 +122,7 @@ def _confirm(found: dict[str, Any]) -> None:
 
 
 def _figures(told: dict[str, Any]) -> str:
-    words = {
-        "events": "the person in {} events",
-        "letters": "the person in {} letters",
-        "held": "the person in {} held pushes",
-        "pictures": "{} pictures",
-        "captures": "{} captures",
-    }
-    return ", ".join(text.format(told[name]) for name, text in words.items() if told[name]) or "nothing"
+    return ", ".join(text.format(told[name]) for name, text in _FIGURES.items() if told[name]) or "nothing"
 
 
 def _tell_out_of_reach(told: dict[str, Any]) -> None:

@@ -93,7 +93,7 @@ def _end(work: Callable[[Told, Say], None], *, as_json: bool) -> None:
     try:
         work(told, say)
     except DaemonDown as down:
-        told.problem, told.status = f"{down} Start it first, then pair again.", CANNOT_TELL
+        told.problem, told.status = down.told_with("Start it first, then pair again."), CANNOT_TELL
     except Ended as ended:
         told.problem, told.advice, told.status = str(ended), list(ended.advice), ended.status
     except GatewayError as error:

@@ -24,7 +24,7 @@ def reload(path: Path | None, *, as_json: bool) -> None:
     try:
         answer = Client(_socket(path), timeout_s=_LONGEST_S).post("/reload")
     except DaemonDown as down:
-        give_up(f"{down} It reads the configuration when it starts.", CANNOT_TELL)
+        give_up(down.told_with("It reads the configuration when it starts."), CANNOT_TELL)
     except GatewayError as error:
         give_up(str(error), FAULT)
     told = answer["done"]

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from gateway.config import running
+
 
 @click.command()
 @click.pass_obj
@@ -12,4 +14,6 @@ def run(path: Path | None) -> None:
     """Run the gateway until it is told to stop."""
     from gateway.daemon import run as run_daemon  # noqa: PLC0415 - the daemon is heavy; only this command needs it
 
-    sys.exit(run_daemon(path))
+    with running():
+        status = run_daemon(path)
+    sys.exit(status)

@@ -1,6 +1,8 @@
 """`gateway status`: how the gateway is, what is wrong, and what to do about it; also when it is down."""
 
+import contextlib
 import re
+import shlex
 import sys
 import textwrap
 from itertools import chain, repeat
@@ -25,7 +27,7 @@ from gateway.commands.pinned import never_pushed
 from gateway.commands.sinks import SINK_COLUMNS
 from gateway.config import Config
 from gateway.control import views
-from gateway.control.client import Client, DaemonDown
+from gateway.control.client import Client, DaemonDown, NotAllowed
 from gateway.errors import GatewayError
 from gateway.faults import weight
 from gateway.outbox import damage, opening
@@ -52,6 +54,9 @@ def status(path: Path | None, *, as_json: bool) -> None:
     config, mistakes = good_configuration(path)
     try:
         told = Client(config.socket).get("/status")
+    except NotAllowed as refused:
+        _note(mistakes)
+        give_up(str(refused))
     except DaemonDown as down:
         _note(mistakes)
         _status_when_down(path, config.store.path, down, as_json=as_json)
@@ -64,7 +69,7 @@ def status(path: Path | None, *, as_json: bool) -> None:
         if as_json:
             show(told)
         else:
-            _print_status(told, faults)
+            _print_status(path, told, faults)
             _print_idle_pins(config)
         sys.exit(FAULT if faults else 0)
 
@@ -84,8 +89,9 @@ def _down(store: Path, sentence: str, *, keeps: bool) -> str:
         told = f"The gateway runs (process {holder}) but does not answer. Restart it with: systemctl restart gateway"
         return f"{told}\n({sentence})"
     told = f"{sentence}\n{'Do first what stands below; then start' if keeps else 'Start'} it with: systemctl start gateway"
-    if (why := damage.marked(store)) is not None:
-        told += f"\nThe store is damaged ({why}); the next start rescues what it can."
+    with contextlib.suppress(OSError):  # that this user may not look into the store is told below
+        if (why := damage.marked(store)) is not None:
+            told += f"\nThe store is damaged ({why}); the next start rescues what it can."
     return told
 
 
@@ -102,7 +108,7 @@ def _status_when_down(path: Path | None, store: Path, down: DaemonDown, *, as_js
         show(told)
         sys.exit(CANNOT_TELL)
     say(sentence)
-    _print_faults(cast("list[Row]", told["faults"]))
+    _print_faults(path, cast("list[Row]", told["faults"]))
     if "sinks" in told:
         click.echo("\nWhat it left on disk:")
         table(cast("list[Row]", told["sinks"]), SINK_COLUMNS)
@@ -126,19 +132,21 @@ def _why(path: Path | None) -> list[Row]:
     ]
 
 
-def _print_faults(faults: list[Row]) -> None:
+def _print_faults(path: Path | None, faults: list[Row]) -> None:
     for fault in faults:
         for mark, line in zip(chain("!", repeat(" ")), str(fault["sentence"]).splitlines(), strict=False):
             click.echo(f"{mark} {plain(line)}")
         click.echo(f"    do: {plain(fault['action'])}   [{fault['code']}]")
     if any(_OPTION.search(f"{fault['sentence']} {fault['action']}") for fault in faults):
-        click.echo(
-            "    (Options are in the configuration, /etc/gateway/config.toml; after a change: sudo gateway reload)"
-        )
+        from gateway.commands import DEFAULT_PATH  # noqa: PLC0415 - it imports this module
+
+        file = path or DEFAULT_PATH
+        given = "" if file == DEFAULT_PATH else f" -c {shlex.quote(str(file))}"
+        say(f"    (Options are in the configuration, {file}; after a change: sudo gateway{given} reload)")
 
 
-def _print_status(told: Row, faults: list[Row]) -> None:
-    _print_faults(faults)
+def _print_status(path: Path | None, told: Row, faults: list[Row]) -> None:
+    _print_faults(path, faults)
     if not faults:
         click.echo("All well.")
     since = cast("dict[str, Any]", told["since_start"])

@@ -24,6 +24,7 @@ from gateway.config.sections import (
     SourceSection,
     SourcesSection,
     StoreSection,
+    running,
 )
 from gateway.config.sink_sections import HttpsSection, MqttSection, SinkSection
 from gateway.config.zone_sections import SiteSection
@@ -52,5 +53,6 @@ __all__ = [
     "load",
     "loads",
     "render_mistakes",
+    "running",
     "to_json",
 ]

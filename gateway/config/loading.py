@@ -4,10 +4,13 @@ When options are wrong, the rest is still checked: what is wrong is taken out an
 again, so that options that clash are found in the same run. A configuration with a mistake is never used.
 """
 
+import contextlib
 import difflib
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from gateway.config.syntax import parse, read_text
 from gateway.config.wording import shown
 from gateway.foreign import as_owner
 
+_SECTION = re.compile(r"^[ \t]*\[", re.MULTILINE)
 _STAND_INS = {"mqtt": "mqtts://stand-in.invalid", "https": "https://stand-in.invalid"}  # for a wrong endpoint
 _SCHEMES = {"mqtt": "mqtt", "mqtts": "mqtt", "tcp": "mqtt", "ssl": "mqtt", "https": "https", "http": "https"}
 
@@ -50,7 +54,7 @@ def load(path: Path | None, *, stands_for: Path | None = None) -> Config:
 def answering(path: Path | None) -> Path:
     """Give the socket on which the daemon of this file answers, whatever else is wrong with the file."""
     try:
-        raw = {} if path is None else parse(read_text(path), str(path))
+        raw = {} if path is None else _legible(read_text(path))
         needed = {"runtime": "socket", "store": "path"}  # all that decides where it is
         tables = {name: raw[name] for name in needed if isinstance(raw.get(name), dict)}
         return Config.model_validate(
@@ -58,6 +62,16 @@ def answering(path: Path | None) -> Path:
         ).socket
     except (InvalidConfigError, ValidationError):
         return Config().socket
+
+
+def _legible(text: str) -> dict[str, Any]:
+    """Give the sections of a text that can be read each alone, the first of each name, whatever is wrong with others."""
+    begins = [0, *(match.start() for match in _SECTION.finditer(text)), len(text)]
+    legible: dict[str, Any] = {}
+    for begin, end in pairwise(begins):
+        with contextlib.suppress(InvalidConfigError):
+            legible = parse(text[begin:end], None) | legible
+    return legible
 
 
 def loads(text: str, file: str | None = None) -> Config:

@@ -19,6 +19,7 @@ from gateway.config.liveness_sections import LivenessSection
 from gateway.config.monitoring_sections import MonitoringSection
 from gateway.config.picture_sections import PicturesSection
 from gateway.config.sections import (
+    SOCKET,
     SYSTEM_RUNTIME,
     DeviceSection,
     EventsSection,
@@ -28,6 +29,7 @@ from gateway.config.sections import (
     Section,
     SourcesSection,
     StoreSection,
+    is_of_others,
     usable,
 )
 from gateway.config.sink_sections import AnySink, MqttSection
@@ -65,9 +67,10 @@ class Config(Section):
             return self.runtime.socket
         given = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
         if given:
-            return Path(given, "gateway.sock")
-        folder = SYSTEM_RUNTIME if usable(SYSTEM_RUNTIME) else self.store.path
-        return folder / "gateway.sock"
+            return Path(given, SOCKET)
+        # Whose store it is says whose daemon is meant: a gateway that somebody tries out has both in his own folder.
+        theirs = is_of_others(SYSTEM_RUNTIME) and not usable(self.store.path)
+        return (SYSTEM_RUNTIME if theirs or usable(SYSTEM_RUNTIME) else self.store.path) / SOCKET
 
     def client_id(self, sink: str) -> str:
         """Give the MQTT client id of a sink; without a configured one it is unique per gateway and sink."""

@@ -71,7 +71,7 @@ def _locate(name: Any) -> Path:
     return found
 
 
-def _read(path: Path, *, secret: bool) -> bytes:
+def _read(path: Path, *, secret: bool, lacks: str = "write the secret into it, on one line") -> bytes:
     named = shown_path(path)
     try:
         with credentials.rights_for(path):
@@ -87,7 +87,7 @@ def _read(path: Path, *, secret: bool) -> bytes:
             suggestion=f"run: chmod g-w,o= {shlex.quote(str(path))}",
         )
     if not content.strip():
-        raise wrong(f"{named} is empty", suggestion="write the secret into it, on one line")
+        raise wrong(f"{named} is empty", suggestion=lacks)
     if len(content) > _LONGEST:
         raise wrong(f"{named} is larger than {_LONGEST} bytes", suggestion="is it the right file?")
     return content
@@ -166,7 +166,7 @@ def _signing_secrets(names: Any) -> tuple[SecretFile, ...]:
 
 def _pem(name: Any, word: str, *, secret: bool) -> PlainFile:
     path = _locate(name)
-    content = _read(path, secret=secret)
+    content = _read(path, secret=secret, lacks=f"copy the whole PEM block of the kind {word} into it")
     if f"{word}-----".encode() not in content:
         raise wrong(f"{shown_path(path)} holds no PEM block of the kind {word}")
     if b"ENCRYPTED" in content:

@@ -5,7 +5,9 @@ A default that is written here is written in `config.example.toml` too: a test c
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -39,6 +41,9 @@ _LOCAL = (
 )
 _SYSTEM_STORE = Path("/var/lib/gateway")
 SYSTEM_RUNTIME = Path("/run/gateway")
+SOCKET = "gateway.sock"
+# This process is the gateway; a command asks one.
+_RUNS: ContextVar[bool] = ContextVar("runs", default=False)
 
 
 class Section(BaseModel):
@@ -59,15 +64,35 @@ def host_id() -> str:
 
 
 def usable(folder: Path) -> bool:
-    """Say whether a system folder is ours to use: for root, and for the user that owns it."""
+    """Say whether a folder is ours to use, or to make: for root, and for the user that owns it or the one above it."""
+    while not os.path.exists(folder) and folder != folder.parent:  # noqa: PTH110 - its own method may raise
+        folder = folder.parent
     return os.geteuid() == 0 or os.access(folder, os.W_OK)
+
+
+def is_of_others(folder: Path) -> bool:
+    """Say whether a system folder is there and not ours: a gateway runs on this box, or did, and we may not ask it."""
+    return os.path.exists(folder) and not usable(folder)  # noqa: PTH110 - as above
+
+
+@contextmanager
+def running() -> Iterator[None]:
+    """Be the gateway itself: started by an ordinary user, for a trial, it keeps to his own folder."""
+    token = _RUNS.set(True)
+    try:
+        yield
+    finally:
+        _RUNS.reset(token)
 
 
 def _store_path() -> Path:
     given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]  # systemd may list several
     if given:
         return Path(given)
-    return _SYSTEM_STORE if usable(_SYSTEM_STORE) else home() / ".local/share/gateway"
+    own = home() / ".local/share/gateway"
+    # A command is about the gateway of the box, and says that it needs sudo, unless a trial runs.
+    trial = _RUNS.get() or os.path.lexists(own / SOCKET)
+    return _SYSTEM_STORE if usable(_SYSTEM_STORE) or (is_of_others(_SYSTEM_STORE) and not trial) else own
 
 
 def _local_networks() -> tuple[Network, ...]:

@@ -40,6 +40,19 @@ def _lines(answer: "httpx2.Response") -> Iterator[bytes]:
 class DaemonDown(GatewayError):
     """No daemon answers on the control socket."""
 
+    def told_with(self, advice: str) -> str:
+        """Give the sentence, and behind it what to do about a daemon that does not run."""
+        return f"{self} {advice}"
+
+
+class NotAllowed(DaemonDown):
+    """This user may not open the control socket: whether a daemon runs, he cannot tell."""
+
+    def told_with(self, advice: str) -> str:
+        """Give the sentence alone, which says what to do."""
+        del advice
+        return str(self)
+
 
 class Client:
     """One connection to the daemon. Every call raises `DaemonDown` when there is none."""
@@ -66,7 +79,7 @@ class Client:
                     if line.strip():
                         yield json.loads(line)
         except httpx2.TransportError as error:
-            raise DaemonDown(self._down(error)) from error
+            raise self._down(error) from error
 
     def _ask(self, method: str, path: str, **how: object) -> dict[str, object]:
         import httpx2  # noqa: PLC0415 - a command that does not need it starts faster
@@ -78,7 +91,7 @@ class Client:
             ):
                 told = _bounded(answer)
         except (httpx2.TransportError, OSError) as error:
-            raise DaemonDown(self._down(error)) from error
+            raise self._down(error) from error
         try:
             body: dict[str, object] = json.loads(told)
         except ValueError as error:
@@ -98,11 +111,13 @@ class Client:
             transport=transport, base_url="http://gateway", timeout=timeout_s, trust_env=False
         )
 
-    def _down(self, error: Exception) -> str:
+    def _down(self, error: Exception) -> DaemonDown:
         import httpx2  # noqa: PLC0415 - a command that does not need it starts faster
 
         if isinstance(error, httpx2.TimeoutException):
-            return f"The gateway does not answer: {self._socket} is open, and nothing came in {self._timeout_s:.0f} s."
+            return DaemonDown(
+                f"The gateway does not answer: {self._socket} is open, and nothing came in {self._timeout_s:.0f} s."
+            )
         if isinstance(error.__cause__, PermissionError) or "Permission" in str(error):
-            return f"This user may not open {self._socket}: run the command with sudo."
-        return f"The gateway is not running (nothing answers on {self._socket})."
+            return NotAllowed(f"This user may not open {self._socket}: run the command with sudo.")
+        return DaemonDown(f"The gateway is not running (nothing answers on {self._socket}).")

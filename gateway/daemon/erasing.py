@@ -135,7 +135,7 @@ def _erase_at_rest(conn: sqlite3.Connection, directory: Path, wish: Wish) -> dic
             connection.compact(conn)
         else:
             connection.empty_wal(conn)
-        _note(found, captures)
+    # No line for the log: nobody has set one up, and it would stand in front of what the command prints.
     return _report(directory, wish, person, found, captures, compacted=True)
 
 
@@ -230,8 +230,8 @@ def _report(
 
 def _out_of_reach(directory: Path, sinks: list[dict[str, object]], compacted: bool) -> list[str]:
     told = [
-        f"Sink {sink['name']} has had {sink['delivered']} of these events: ask its owner to remove the person,"
-        f" who is {sink['pseudonym']} there, or the user id if the sink lists it."
+        f"Sink {sink['name']} has had, or may have had, {sink['delivered']} of these events: ask its owner to remove"
+        f" the person, who is {sink['pseudonym']} there, or the user id if the sink lists it."
         for sink in sinks
         if sink["delivered"]
     ]

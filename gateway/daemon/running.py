@@ -22,7 +22,7 @@ from gateway.daemon.own_clock import anchor_clock
 from gateway.daemon.reloading import Reloading, remedy
 from gateway.daemon.sockets import Sockets
 from gateway.errors import ConfigError, GatewayError, StoreUnavailable
-from gateway.listener import bind_unix
+from gateway.listener import CannotListen, bind_unix
 from gateway.outbox import Outbox, StoreDamaged, damage
 
 log = structlog.get_logger()
@@ -128,7 +128,14 @@ async def _open(config: Config) -> Outbox:
 
 
 def _bind_control(config: Config) -> socket.socket:
-    config.socket.parent.mkdir(parents=True, exist_ok=True)
+    folder = config.socket.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotListen(
+            f"The folder of the control socket, {folder}, cannot be made ({error.strerror}): let the gateway's user make"
+            " it, or set another runtime.socket."
+        ) from error
     return bind_unix(config.socket)
 
 

@@ -10,7 +10,9 @@ from gateway.listener.answers import Pairs
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _HOST = re.compile(rb"\nhost[ \t]*:", re.IGNORECASE)
 _KNOWN = 512
-_KNOWN_HEADERS = 4096  # of all known heads together: parsed, a header of two letters is a hundred times as large
+_KNOWN_HEADERS = (
+    4096  # of all known heads together: parsed, a header of two letters is a hundred times as large
+)
 _KNOWN_BYTES = 2048
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 

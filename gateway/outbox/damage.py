@@ -61,7 +61,8 @@ def bare(reason: str) -> str:
 
 def advice(directory: Path) -> str:
     """Say what to do about a store that cannot be opened: whose files they are, or what became of the disk."""
-    while not directory.exists() and directory != directory.parent:
+    # Not its own method, which raises in front of a folder that this user may not enter.
+    while not os.path.exists(directory) and directory != directory.parent:  # noqa: PTH110
         directory = directory.parent
     with contextlib.suppress(OSError):
         if os.statvfs(directory).f_flag & os.ST_RDONLY:

@@ -1,6 +1,7 @@
 """Read the store without disturbing the writer: for forwarders, and for commands when the daemon is down."""
 
 import json
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -104,10 +105,9 @@ def checked_entries(conn: sqlite3.Connection, after: int, last: int) -> list[Ent
 
 @contextmanager
 def looking(directory: Path) -> Iterator[sqlite3.Connection]:
-    """Open the store of a directory for looking only."""
+    """Open the store of a directory for looking only; raises `StoreUnavailable` when this user may not, too."""
     path = directory / connection.FILE_NAME
-    if not path.exists():
-        raise StoreUnavailable(f"There is no store in {directory}: the gateway has not run here yet.")
+    _demand_readable(path)
     try:
         conn = connection.open_reader(path)
         conn.execute("SELECT 1 FROM meta").fetchone()
@@ -119,6 +119,29 @@ def looking(directory: Path) -> Iterator[sqlite3.Connection]:
         yield conn
     finally:
         conn.close()
+
+
+def _demand_readable(path: Path) -> None:
+    # SQLite cannot say whether there is no file, or one that this user may not open.
+    directory = path.parent
+    try:
+        path.stat()
+        closed = not os.access(path, os.R_OK)
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreUnavailable(
+            f"There is no store in {directory}: the gateway has not run here yet."
+        ) from None
+    except OSError as error:
+        # Root may act as the owner of the store: sudo changes nothing then.
+        closed = isinstance(error, PermissionError) and os.getuid() != 0
+        if not closed:
+            raise StoreUnavailable(
+                f"The store in {directory} cannot be used ({error.strerror}). {advice(directory)}"
+            ) from error
+    if closed:
+        raise StoreUnavailable(
+            f"This user may not look into the store in {directory}: run the command with sudo."
+        )
 
 
 def head(conn: sqlite3.Connection) -> int:

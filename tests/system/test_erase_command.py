@@ -2,11 +2,16 @@
 
 import http.client
 import json
+import time
 
 import pytest
 from brokers import Mosquitto, Subscriber
 from canaries import FACE_TEXT
 from site_under_test import SMALL_SITE, Daemon, free_port
+
+from gateway.control import views
+from gateway.control.client import Client, DaemonDown
+from gateway.outbox.reading import looking
 
 CONFIG = (
     SMALL_SITE
@@ -51,6 +56,17 @@ class Site:
 
     def erase(self, *words):
         return self.daemon.asked("erase", *words)
+
+    def wait_for_delivered(self, count):
+        """Wait until the disk knows that the broker has had so many."""
+        deadline = time.monotonic() + 60
+        while True:
+            with looking(self.store) as conn:
+                (account,) = views.sink_accounts(conn)
+            if account["delivered"] == count:
+                return
+            assert time.monotonic() < deadline, account
+            time.sleep(0.1)
 
     def everything(self) -> bytes:
         return b"".join(path.read_bytes() for path in self.store.rglob("*") if path.is_file())
@@ -104,6 +120,11 @@ def test_with_the_daemon_down_and_for_nobody(site):
     assert (0, True) == (done.returncode, "the person in 1 events" in done.stdout)
     assert "Not reached:" in done.stdout and "terminals" in done.stdout
     assert b"ada-4711" not in site.everything()
+    site.daemon.start()
+    site.push(2, "bob-4712")
+    site.daemon.stop()
+    told = json.loads(site.erase("--person", "bob-4712", "--yes", "--json").stdout)  # and nothing but JSON
+    assert (1, True) == (told["events"], told["done"])
     assert "Name one person" in site.erase("--yes").stderr
     site.daemon.start()
     site.push(1, "ada-4711")
@@ -119,3 +140,47 @@ def test_pushes_go_on_after_a_kill_with_pictures_left_over(site):
     site.push(2, "bob-4712")
     names = [path.name for path in (site.store / "pictures").iterdir()]
     assert (1, False) == (len(names), f"{'0' * 64}.jpg" in names)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_kill_behind_the_commit_forgets_no_far_end(site, tmp_path, monkeypatch, killed):
+    """A gateway that ends before it can answer has erased all the same: what was erased and who has had it is said."""
+    with Mosquitto(tmp_path, port=site.broker_port):
+        for number in range(3):
+            site.push(number, "ada-4711")
+        site.wait_for_delivered(3)
+        post = Client.post
+
+        def cut_off(client, path, wish):
+            told = post(client, path, wish)
+            if killed and wish["sure"]:
+                site.daemon.kill()
+                raise DaemonDown("The gateway is not running.")
+            return told
+
+        monkeypatch.setattr(Client, "post", cut_off)
+        done = site.erase("--person", "ada-4711", "--yes")
+    assert (0, killed) == (done.returncode, not site.daemon.running), done
+    assert "Erased: the person in 3 events." in done.stdout
+    assert 1 == done.stdout.count("- Sink home has had, or may have had, 3 of these events")
+    assert b"ada-4711" not in site.everything()
+
+
+def test_an_erasure_without_an_answer_names_the_far_ends_all_the_same(site, tmp_path, monkeypatch):
+    """It may be done, and whoever asks once more may find nothing: who has had the person is said before it ends."""
+    with Mosquitto(tmp_path, port=site.broker_port):
+        site.push(1, "ada-4711")
+        site.wait_for_delivered(1)
+        post = Client.post
+
+        def cut_off(client, path, wish):
+            told = post(client, path, wish)
+            if wish["sure"]:  # and systemd has started it again
+                raise DaemonDown("The gateway is not running.")
+            return told
+
+        monkeypatch.setattr(Client, "post", cut_off)
+        done = site.erase("--person", "ada-4711", "--yes")
+    assert (2, True) == (done.returncode, "Another gateway already uses" in done.stderr), done
+    assert "Sink home has had, or may have had, 1 of these events" in done.stdout
+    assert b"ada-4711" not in site.everything()

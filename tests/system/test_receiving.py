@@ -211,6 +211,21 @@ def test_a_terminal_that_asks_for_the_door_is_refused(bare):
     assert [] == bare.rows("SELECT * FROM events")
 
 
+def test_the_status_names_the_file_that_it_was_given(bare):
+    """Options are to be changed in the file that the gateway runs with, and that one is to be reloaded."""
+    config = bare.daemon.config
+    config.write_text(
+        f'{config.read_text()}\n[sinks.far]\ntype = "mqtt"\nendpoint = "mqtt://127.0.0.1:{free_port()}"\n'
+    )
+    assert 0 == bare.daemon.asked("reload").returncode
+    deadline = time.monotonic() + 30
+    while "mqtt_refused" not in bare.faults():
+        assert time.monotonic() < deadline, bare.faults()
+        time.sleep(0.1)
+    told = f"the configuration, {config}; after a change: sudo gateway -c {config} reload"
+    assert told in bare.daemon.asked("status").stdout
+
+
 def test_hostile_texts_in_a_push_stay_texts(bare):
     """Topic wildcards, markup and control characters in a device's names do no harm on the way to a person."""
     evil = count(1761991230, 2, serial=b"+/#&lt;script&gt;&#10;x").replace(b"door-7", b"&lt;b&gt;d\xc3\xa9")
