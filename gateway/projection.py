@@ -40,7 +40,7 @@ class Projection:
     """Reads states in a thread, on a connection of its own."""
 
     def __init__(self, path: Path, gateway_id: str, zone: tzinfo) -> None:
-        self._conn = open_reader(path)
+        self._conn = open_reader(path, lasting=True)
         self._limiter = CapacityLimiter(1)
         self._gateway_id = gateway_id
         self._zone = zone

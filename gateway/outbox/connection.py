@@ -22,6 +22,7 @@ _WAL_LIMIT_BYTES = 16 * 1024 * 1024
 # So much is gathered in the WAL before it is folded back.
 _CHECKPOINT_BYTES = 4 * 1024 * 1024
 _LEAST_BYTES = 256 * 1024
+_LASTING_CACHE_KB = 256
 
 
 def open_writer(path: Path, *, max_bytes: int) -> sqlite3.Connection:
@@ -75,8 +76,8 @@ def empty_wal(conn: sqlite3.Connection) -> None:
         raise sqlite3.OperationalError("somebody is still reading the store")
 
 
-def open_reader(path: Path) -> sqlite3.Connection:
-    """Open a connection that cannot write, for forwarders, pages and commands.
+def open_reader(path: Path, *, lasting: bool = False) -> sqlite3.Connection:
+    """Open a connection that cannot write, for forwarders, pages and commands; ``lasting``: as long as the daemon.
 
     Raises `sqlite3.Error`: root follows no link to a file of somebody else's, and waits for no pipe.
     """
@@ -85,6 +86,10 @@ def open_reader(path: Path) -> sqlite3.Connection:
     conn = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     conn.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
     conn.execute("PRAGMA query_only=1")
+    if (
+        lasting
+    ):  # each commit of the writer makes its pages worthless, and 2 MB of them would stay all the same
+        conn.execute(f"PRAGMA cache_size={-_LASTING_CACHE_KB}")
     return conn
 
 

@@ -114,7 +114,7 @@ def _open(directory: Path, max_bytes: int, lock: int, *, mend: bool) -> Opened:
         durable.sync(directory)
         damage.unmark(directory)
         skipped = skipped_numbers(conn)
-        gauge = connection.open_reader(path)
+        gauge = connection.open_reader(path, lasting=True)
         _sign(lock)
     except BaseException:
         conn.close()

@@ -38,7 +38,7 @@ class LogReader:
     """Reads the log in a thread, on a connection of its own."""
 
     def __init__(self, path: Path) -> None:
-        self._conn = connection.open_reader(path)
+        self._conn = connection.open_reader(path, lasting=True)
         self._limiter = CapacityLimiter(1)
 
     async def read(self, after: int, last: int, limit: int) -> list[Entry]:
