@@ -131,7 +131,7 @@ async def test_a_clean_stop_leaves_one_file_and_no_check(tmp_path, monkeypatch):
     assert {FILE_NAME, "gateway.lock"} == files(tmp_path)
     looked = []
     real = connection.open_reader
-    monkeypatch.setattr(connection, "open_reader", lambda path: _spying(real(path), looked))
+    monkeypatch.setattr(connection, "open_reader", lambda path, **how: _spying(real(path, **how), looked))
     async with opened(tmp_path):
         pass
     assert not [sql for sql in looked if "quick_check" in sql]
@@ -145,7 +145,7 @@ async def test_a_look_from_outside_is_no_unclean_stop(tmp_path, monkeypatch):
         assert 1 == reading.head(conn)
     looked = []
     real = connection.open_reader
-    monkeypatch.setattr(connection, "open_reader", lambda path: _spying(real(path), looked))
+    monkeypatch.setattr(connection, "open_reader", lambda path, **how: _spying(real(path, **how), looked))
     async with opened(tmp_path):
         pass
     assert not [sql for sql in looked if "quick_check" in sql]
