@@ -264,6 +264,13 @@ async def test_a_range_too_many_is_refused_and_all_others_come(outbox):
         assert 16 == len(promised)
 
 
+async def only_new_ones_come(line, outbox, first, last):
+    """See each event of the log delivered once, up to new ones that are the last."""
+    await fill(outbox, minutes(first, last))
+    await line.drained()
+    assert [*range(1, last + 1)] == line.sink.taken
+
+
 async def test_a_replay_that_cannot_be_noted_is_refused_and_not_sent(outbox, monkeypatch):
     """When the disk does not take the range the answer is a refusal, and nothing is sent twice later."""
     monkeypatch.setattr("gateway.forwarder.loop._STORE_PAUSE_S", 0.01)
@@ -281,9 +288,7 @@ async def test_a_replay_that_cannot_be_noted_is_refused_and_not_sent(outbox, mon
         with pytest.raises(StoreUnavailable):
             await line.forwarder.replay(0, 5)
         broken.clear()
-        await fill(outbox, minutes(21, 22))
-        await line.drained()
-        assert [*range(1, 23)] == line.sink.taken
+        await only_new_ones_come(line, outbox, 21, 22)
 
 
 async def test_a_replay_beside_a_hanging_send_is_refused_and_not_sent(outbox, monkeypatch):
@@ -303,9 +308,7 @@ async def test_a_replay_beside_a_hanging_send_is_refused_and_not_sent(outbox, mo
         with pytest.raises(GatewayError, match="ask again"):
             await line.forwarder.replay(0, 5)
         held.set()
-        await fill(outbox, minutes(22, 22))
-        await line.drained()
-        assert [*range(1, 23)] == line.sink.taken
+        await only_new_ones_come(line, outbox, 22, 22)
 
 
 async def test_an_event_that_is_refused_in_a_replay_makes_no_letter(outbox, tmp_path):
