@@ -54,7 +54,7 @@ async def test_what_is_in_use_is_not_asked_for_again(monkeypatch):
     monkeypatch.setattr(heap, "resident", lambda: has[0])
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(watch_heap)
-        for megabytes, tries in ((20, 0), (40, 1), (45, 1), (30, 1), (50, 2), (80, 3)):
+        for megabytes, tries in ((11, 0), (40, 1), (41, 1), (30, 1), (50, 2), (80, 3)):
             has[0] = megabytes * MIB
             with anyio.move_on_after(5):
                 while len(asked) < tries:

@@ -22,7 +22,7 @@ _M_MMAP_THRESHOLD = -3  # malloc.h of glibc
 # Bytes; a piece of this size is mapped by itself, and goes back as soon as it is freed. What is read from a socket begins
 # with 256 KB: to map that for each of them would cost a request 30 µs.
 _MAPPED = 512 * 1024
-_GROWN = 8 * 2**20  # bytes; to give back costs some ten milliseconds of a thread, so it is not done for less
+_GROWN = 2 * 2**20  # bytes; to give back costs a thread some milliseconds: not for less
 
 
 async def watch_heap() -> None:

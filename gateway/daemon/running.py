@@ -29,9 +29,7 @@ log = structlog.get_logger()
 
 _MORE_S = 60.0  # of the time to start, asked for again and again
 _USUAL = Path("/etc/gateway/config.toml")  # also where there is none yet: the very first card may be wrong
-_GC_AFTER = (
-    20_000  # new containers; events leave no cycles behind, and Python's 700 cost a twentieth of all work
-)
+_GC_AFTER = 5_000  # new containers; Python's 700 cost a twentieth of all work, and 20,000 let some megabytes of cycles wait
 
 
 def run(path: Path | None) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from gateway.outbox.entry import Entry
 
-_MOST_ENTRIES = 2_000
+_MOST_ENTRIES = 1_000
 _MOST_BYTES = 8 * 1024 * 1024
 
 
