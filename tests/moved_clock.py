@@ -16,19 +16,25 @@ class HandMoved:
     def __init__(self, instant: datetime) -> None:
         self.instant = instant.astimezone(UTC)
         self.sure = True
+        self._passed = 0.0
 
     def now(self) -> datetime:
         return self.instant
 
     def steady(self) -> float:
-        return time.monotonic()
+        return time.monotonic() + self._passed
 
     def trusted(self) -> bool:
         return self.sure
 
     def go(self, **delta: float) -> None:
-        """Let time pass."""
+        """Show another instant, as if somebody had set it."""
         self.instant += timedelta(**delta)
+
+    def wait(self, **delta: float) -> None:
+        """Let time pass."""
+        self.go(**delta)
+        self._passed += timedelta(**delta).total_seconds()
 
     def set(self, text: str, zone: tzinfo = UTC) -> None:
         """Set it to a local time, written as in ISO 8601."""

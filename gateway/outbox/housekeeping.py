@@ -12,6 +12,11 @@ from gateway.outbox.store import Outbox
 
 _ROUND_S = 30.0
 _PAUSE_S = 1.0  # when nothing can be removed, asking more often does not help
+_DAYS_S = 86_400.0
+# By a clock that was set wrong and is believed, days cannot be made again once they are gone. So long it must have gone on
+# without a jump: somebody notices until then, and a box that is started every night is not kept from removing.
+_CALM_S = 6 * 3600.0
+_JUMP_S = 3600.0
 _OLD_S = 600.0  # each removal is a commit, which costs a card far more than the few rows in it
 _DAY_MS = 86_400_000
 _ROOM_STEP_ROWS = 500  # under pressure no more than is needed, nearly
@@ -24,7 +29,9 @@ class Housekeeper:
         self._outbox = outbox
         self._dated = False  # what came in while nobody knew the time has got a date by which it ages
         self._old_at: float | None = None  # when what is old was removed last, in steady seconds
-        self._days_at = 0  # when days were removed last, in ms
+        self._days_at: float | None = None  # when days were removed last, in steady seconds
+        self._began = 0.0  # when the clock would have shown 1970 in steady seconds, as it is set now
+        self._calm_from = 0.0  # since when nobody has set it otherwise, in steady seconds
         self.removed_settled = 0
         self.removed_owed = 0  # no sink will get these; each sink's account says how many of them it misses
 
@@ -58,12 +65,21 @@ class Housekeeper:
             self._dated, self._old_at = False, None
         return self._old_at is None or clock.steady() - self._old_at >= _OLD_S
 
+    def _days_are_due(self) -> bool:
+        steady = clock.steady()
+        began = steady - clock.now().timestamp()
+        if abs(began - self._began) > _JUMP_S:
+            self._began, self._calm_from = began, steady
+        if steady - self._calm_from < _CALM_S:
+            return False
+        return self._days_at is None or steady - self._days_at >= _DAYS_S
+
     async def _remove_old(self) -> None:
         now = clock.now_ms()
-        if not 0 <= now - self._days_at < _DAY_MS:
+        if self._days_are_due():
             while await self._outbox.write(lambda conn: history.remove_old_days(conn, clock.now())):
                 pass  # step by step, so that receiving goes on beside it
-            self._days_at = now
+            self._days_at = clock.steady()
         cutoff = now - int(self._outbox.settings.keep_days * _DAY_MS)
         if not self._dated:
             await self._outbox.write(lambda conn: undated.date(conn, now, cutoff))
