@@ -221,7 +221,9 @@ class Appender:
 def _standing(draft: Draft, page: Page, revision: int, newest: Newest | None) -> int:
     """Say whether a statement counts: not behind a newer one, nor where a newer one may have left the log."""
     if newest is None:
-        pruned = draft.time <= page.pruned and draft.kind != "heartbeat"
+        # A mark that lies ahead was made while our clock was ahead, and says nothing about what comes now.
+        marked = draft.flags & Flag.UNSYNCED or page.pruned <= draft.received
+        pruned = marked and draft.time <= page.pruned and draft.kind != "heartbeat"
         return Flag.UNTALLIED if pruned else 0
     if newest[_REVISION] > revision:
         return Flag.SUPERSEDED

@@ -132,7 +132,7 @@ def _removed(conn: sqlite3.Connection, seqs: list[int]) -> Removed:
     conn.executemany("INSERT INTO going VALUES (?)", [(seq,) for seq in seqs])
     accounts.expire(conn)
     conn.execute(_EXPIRE)
-    conn.execute(_PRUNE, (clock.now_ms() if clock.plausible() else 0,))
+    conn.execute(_PRUNE, (clock.now_ms() if clock.plausible() else None,))
     conn.execute(_ORPHAN)
     return Removed(removal.remove(conn), seqs[-1])
 
@@ -147,11 +147,12 @@ _EXPIRE = (
     " WHERE cursor < (SELECT max(seq) FROM going) OR EXISTS"
     " (SELECT 1 FROM arrears a WHERE a.sink = sinks.name AND NOT a.replay)"
 )
-# A fact that a wrong clock put into the future must not make all that comes later count as old. Nor is a receipt by a
-# clock of ours that nobody vouched for a measure: of such a fact it is only known that it came before now.
+# A fact that a wrong clock put into the future, the device's or for a while our own, must not make all that comes later
+# count as old: what left the log came before now, and a clock in a wrong zone is less than a day ahead. Nor is a receipt
+# by a clock of ours that nobody vouched for a measure.
 _PRUNE = (
-    "UPDATE devices SET pruned = max(pruned, latest.time) FROM"
-    " (SELECT device, max(min(time, iif(flags & 16, max(received, ?1), received))) AS time FROM events"
+    "UPDATE devices SET pruned = max(pruned, latest.time) FROM (SELECT device,"
+    " max(min(time, ifnull(?1, time), iif(flags & 16, ifnull(?1, received), received + 86400000))) AS time FROM events"
     "  WHERE kind <> 'heartbeat' AND seq IN (SELECT seq FROM going) GROUP BY device) AS latest"
     " WHERE devices.id = latest.device"
 )

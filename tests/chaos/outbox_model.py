@@ -167,7 +167,8 @@ class Model:
             self.duplicates[fact.device] += 1
             return False
         if newest is None:
-            out = fact.time <= self.pruned.get(fact.device, datetime.min.replace(tzinfo=ZONE))
+            back = self.pruned.get(fact.device, datetime.min.replace(tzinfo=ZONE))
+            out = fact.time <= back and (said.unsynced or back <= said.received)
         else:
             out = newest.out or said.revision < newest.said.revision
         if not out:
@@ -192,8 +193,8 @@ class Model:
         for row in rows:
             said = row.said
             self.removed.add(said.fact)
-            came = max(said.received, now or said.received) if said.unsynced else said.received
-            back = min(said.fact.time, came)
+            came = (now or said.received) if said.unsynced else said.received + timedelta(days=1)
+            back = min(said.fact.time, came, now or said.fact.time)
             self.pruned[said.fact.device] = max(back, self.pruned.get(said.fact.device, back))
             for left in self.about(said.fact):  # without what corrected it, it is no measure any more
                 left.out |= left.rank < row.rank
