@@ -130,7 +130,7 @@ class Requests:
         with reading.looking(self._outbox.settings.directory) as conn:
             match name:
                 case "devices":
-                    zone = composing.drafting(self._health.config).zone
+                    zone = self._outbox.settings.drafting.zone  # another one in the file waits for a start
                     names = composing.names(self._health.config)
                     told: object = views.device_states(conn, zone, arguments.get("device"), names)
                 case "lobby" | "captures":
@@ -243,7 +243,7 @@ class Requests:
     def _counted(self, conn: sqlite3.Connection, name: str, arguments: dict[str, str]) -> object:
         if name == "occupancy":
             return self.zones.states(conn) if self.zones else []
-        zone = composing.drafting(self._health.config).zone
+        zone = self._outbox.settings.drafting.zone  # another one in the file waits for a start
         return views.device_day(conn, zone, arguments.get("device", ""), arguments.get("day", ""))
 
     async def set_occupancy(self, wish: Mapping[str, object]) -> str:

@@ -83,6 +83,24 @@ def test_what_needs_a_restart_is_named(site):
     assert "config_restart" in site.faults()
 
 
+def test_the_day_stays_the_one_that_is_counted_by_until_a_restart(site):
+    """Another zone in the file waits for a start, and until then the commands show the day that counts go into."""
+
+    def today():
+        shown = json.loads(site.daemon.command("devices", "SR2000", "--day", "today", "--json").stdout)
+        return [(page["day"], page["totals"]["enters"]) for page in shown]
+
+    now = int(time.time())
+    site.ask("POST", "/", count(now, 7, start=now - 60, serial=b"SR2000"))
+    before = today()
+    assert [7] == [enters for _, enters in before]
+    zone = "Etc/GMT+12" if time.gmtime(now).tm_hour < 12 else "Etc/GMT-14"  # where it is another day now
+    config = site.daemon.config
+    config.write_text(config.read_text().replace("Europe/Lisbon", zone))
+    assert "only after `systemctl restart gateway`: site" in site.daemon.command("reload").stdout
+    assert before == today()
+
+
 def test_without_a_gateway_nothing_is_claimed(site):
     """Status 2 when nobody is there to take the configuration over."""
     site.daemon.stop()
