@@ -21,7 +21,7 @@ from gateway.event import Json, Kind
 from gateway.faults import ACTIONS, Faults
 from gateway.intake import Intake
 from gateway.outbox import Entry, Flag, LogReader, Outbox, milliseconds, rfc3339
-from gateway.outbox.reading import alarms_of, looking
+from gateway.outbox.reading import alarms_of
 from gateway.sources.camio.counters import COUNTERS
 from gateway.sources.camio.envelope import FAMILY
 from gateway.sources.camio.incidents import ended_by_quiet
@@ -79,7 +79,7 @@ class Incidents:
         self._news.set()
 
     def _kept(self, head: int) -> list[Entry]:
-        with looking(self._outbox.settings.directory) as conn:
+        with self._outbox.looking() as conn:
             return alarms_of(conn, FAMILY, head)
 
     async def _follow(self, reader: LogReader, place: int) -> int:

@@ -47,7 +47,7 @@ def test_a_gateway_that_is_well_has_no_problem(verdict):
     assert verdict.readiness()[0]
 
 
-@pytest.mark.parametrize("code", ["disk_full", "store_full", "store_failed"])
+@pytest.mark.parametrize("code", ["disk_full", "store_full", "store_failed", "store_gone"])
 def test_a_fault_of_the_store_is_a_problem_of_receiving(verdict, code):
     """What keeps the store from writing is told with its own sentence and action."""
     verdict.faults.report(code, "", "No room.")

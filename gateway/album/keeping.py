@@ -20,7 +20,7 @@ from gateway.album.files import jpeg, write_durably
 from gateway.errors import StoreUnavailable
 from gateway.event import Event, Json
 from gateway.faults import Faults
-from gateway.outbox import Appended, Outbox, Picture, persons, pictures, reading
+from gateway.outbox import Appended, Outbox, Picture, persons, pictures
 
 log = structlog.get_logger()
 
@@ -144,7 +144,7 @@ class Album:
 
     def held(self) -> dict[str, object]:
         """Say what is kept, for the status."""
-        with reading.looking(self._outbox.settings.directory) as conn:
+        with self._outbox.looking() as conn:
             count, size = pictures.total(conn)
         gone = self.removed
         return {
@@ -225,7 +225,7 @@ class Album:
                 names = {path.name.removesuffix(_ENDING) for path in found}
             # Read after what flies: a picture is in one of the two at every moment.
             names -= self._files.flying.keys()
-            with reading.looking(self._outbox.settings.directory) as conn:
+            with self._outbox.looking() as conn:
                 names -= pictures.known(conn, names)
             for name in names:
                 for path in (self.folder / f"{name}{_ENDING}", self.folder / name):

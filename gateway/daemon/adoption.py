@@ -146,11 +146,11 @@ class Adoption:
         }
 
     def _rows(self) -> list[dict[str, object]]:
-        with reading.looking(self._outbox.settings.directory) as conn:
+        with self._outbox.looking() as conn:
             return waiting.waiting(conn)
 
     def _pages(self, name: str) -> list[str]:
-        with reading.looking(self._outbox.settings.directory) as conn:
+        with self._outbox.looking() as conn:
             return [str(page["id"]) for page in reading.devices(conn, name)]
 
     def _ignored(self, name: str) -> str | None:

@@ -46,6 +46,6 @@ def tell(found: dict[str, list[str]], told: set[str], faults: Faults) -> set[str
 
 
 def _damaged(outbox: Outbox) -> dict[str, list[str]]:
-    with reading.looking(outbox.settings.directory) as conn:
+    with outbox.looking() as conn:
         pages = {str(page["id"]): readable.damaged(page) for page in reading.devices(conn)}
     return {device: values for device, values in pages.items() if values}

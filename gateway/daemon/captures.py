@@ -232,7 +232,7 @@ class Captures:
                 self._pending_bytes += size
 
     def _target(self, name: str) -> Target:
-        with reading.looking(self._outbox.settings.directory) as conn:
+        with self._outbox.looking() as conn:
             pages = reading.devices(conn, name)
             rows = waiting.waiting(conn)
         seen = {str(page["id"]): str(page["address"] or "") for page in pages}

@@ -283,7 +283,7 @@ class Gateway:
         return Figures(self._health, self._verdict, ports)
 
     def _remember_devices(self) -> None:
-        with reading.looking(self.outbox.settings.directory) as conn:
+        with self.outbox.looking() as conn:
             self._key = reading.meta(conn, "pseudonym_key") or ""
             for page in reading.devices(conn):
                 self._receiver.senders.remember(str(page["source"]), str(page["address"]), str(page["id"]))

@@ -73,6 +73,12 @@ class Health:
             self._faults.report("store_failed", "", failure, again=False)
         else:
             self._faults.clear("store_failed")
+        if gone := self._outbox.room.missing():
+            self._faults.report(
+                "store_gone", "", f"{gone} Devices are told to keep what they send.", again=False
+            )
+        else:
+            self._faults.clear("store_gone")
         short = {one.code: one for one in room(space, self._outbox.settings.directory) if not one.well}
         for code in ("disk_full", "store_full"):
             if code in short:

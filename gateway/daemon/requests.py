@@ -58,7 +58,7 @@ class Requests:
 
     def status(self) -> dict[str, object]:
         """Give everything that `gateway status` shows."""
-        with reading.looking(self._outbox.settings.directory) as conn:
+        with self._outbox.looking() as conn:
             accounts = {str(account["name"]): account for account in views.sink_accounts(conn)}
             facts = views.store_facts(conn)
         names = list(dict.fromkeys([*accounts, *(name for name, _ in self._lines)]))
@@ -127,7 +127,7 @@ class Requests:
 
     def read(self, name: str, arguments: dict[str, str]) -> object:
         """Read something from the store for a command."""
-        with reading.looking(self._outbox.settings.directory) as conn:
+        with self._outbox.looking() as conn:
             match name:
                 case "devices":
                     zone = self._outbox.settings.drafting.zone  # another one in the file waits for a start
@@ -178,7 +178,7 @@ class Requests:
 
     async def retry_letter(self, number: int) -> str:
         """Try a letter again: a body goes through the front door once more, an event to its sink."""
-        with reading.looking(self._outbox.settings.directory) as conn:
+        with self._outbox.looking() as conn:
             letter = letters.get(conn, number)
         if letter is None:
             raise GatewayError(f"There is no letter {number}.")

@@ -110,7 +110,7 @@ class Terminals:
         dest = section.event_dest or push_url(ours, self._port(), _PATH)
         if self._config is None or word_in(dest) is not None:
             return dest
-        with reading.looking(self._outbox.settings.directory) as conn:
+        with self._outbox.looking() as conn:
             known = reading.seen_at(conn, "face_terminal", theirs)
         pinned = section_for(self._config, "terminal-", theirs, known)
         parts = urlsplit(dest)
@@ -141,12 +141,12 @@ class Terminals:
             self._outbox.signs.answered(lambda sign: sign.device == device, clock.steady())
 
     def _device_at(self, address: str) -> str | None:
-        with reading.looking(self._outbox.settings.directory) as conn:
+        with self._outbox.looking() as conn:
             return reading.known_at(conn, "face_terminal", address)
 
     def _silent(self, address: str, seconds: float) -> bool:
         """Say whether no push of a terminal came from there for so long."""
-        with reading.looking(self._outbox.settings.directory) as conn:
+        with self._outbox.looking() as conn:
             devices = reading.seen_at(conn, "face_terminal", address)
         signs = [self._outbox.signs.of(device) for device in devices]
         # In steady seconds, so that a clock that is set makes nobody silent; before our start nothing was measured.

@@ -12,7 +12,7 @@ from gateway.outbox import Outbox
 
 _OF_SINKS = ("mqtt_", "https_", "sink_unavailable", "sink_stalled", "config_rejected")
 _MORE = " `gateway status` says more."
-_OF_STORE = ("disk_full", "store_full", "store_failed")
+_OF_STORE = ("disk_full", "store_full", "store_failed", "store_gone")
 
 
 @dataclass(slots=True)

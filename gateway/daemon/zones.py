@@ -96,7 +96,7 @@ async def watch_doors(outbox: Outbox, zones: "ZoneAnswers", faults: Faults) -> N
 
 
 def _known(outbox: Outbox) -> list[str]:
-    with reading.looking(outbox.settings.directory) as conn:
+    with outbox.looking() as conn:
         return reading.device_ids(conn)
 
 

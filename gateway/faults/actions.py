@@ -145,6 +145,9 @@ ACTIONS: dict[str, str] = {
     "disk_full": "Free space on that disk. What fills it shows: sudo du -xh / | sort -h | tail. Only if the whole disk is"
     " small: lower store.min_free_bytes.",
     "store_failed": f"{DISK_ADVICE} Devices are told to keep what they send until it works again.",
+    "store_gone": "Do not restart the gateway yet: it would begin with another store. Was a disk mounted over the folder,"
+    " unmount it; was the folder moved, put it back: it goes on at once. Was it removed, wait until `gateway sinks` shows"
+    " nothing waiting, then restart.",
     "store_full": "Bring the sink that is behind back, free disk space, or raise store.max_bytes.",
     "store_restored": "Compare the totals of that day with another source. Remove the replaced store when nobody needs it.",
     "store_salvaged": "The damaged file is kept beside the store; copy it away for analysis, then remove it.",

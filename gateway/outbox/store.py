@@ -7,7 +7,7 @@ side of its own: `sinks` for the forwarders, `rewriting` for who removes or eras
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -121,6 +121,15 @@ class Outbox:
         with contextlib.suppress(sqlite3.Error):
             self._conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._opened.release()
+
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[sqlite3.Connection]:
+        """Open the store for one look; where its file is not at its path any more, what is open still shows it."""
+        if self.room.missing():
+            yield self._opened.gauge
+            return
+        with reading.looking(self.settings.directory) as conn:
+            yield conn
 
     # Receiving
 
