@@ -40,14 +40,18 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item):
-    """A skipped check is no check: who may do everything here skips nothing, so that nobody takes silence for success."""
-    report = yield
-    if report.skipped and not hasattr(report, "wasxfail") and os.geteuid() == 0:
+    """A skipped check is no check: who may do everything here skips nothing, so that nobody takes silence for success.
+
+    Nor does the long form, whoever runs it: its table is what others believe.
+    """
+    report, soak = (yield), item.config.getoption("--soak")
+    if report.skipped and not hasattr(report, "wasxfail") and (soak or os.geteuid() == 0):
         why = report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr
-        if no_root_can(item.nodeid, str(why)):
+        if not soak and no_root_can(item.nodeid, str(why)):
             return report
+        who = "the long form" if soak else "root"
         report.outcome = "failed"
         report.longrepr = (
-            f"{item.nodeid}: root skips nothing, and this was: {why}. Mend that on this machine."
+            f"{item.nodeid}: {who} skips nothing, and this was: {why}. Mend that on this machine."
         )
     return report

@@ -14,14 +14,17 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "backup"))
 
 _ROW = "experiment"
 _ENDED_WELL = pytest.StashKey[bool]()
+_NOT_RUN = pytest.StashKey[str]()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Let `experiment` know whether the test itself ended well."""
+    """Let `experiment` know whether the test itself ended well, or why it did not run."""
     report = yield
     if call.when == "call":
         item.stash[_ENDED_WELL] = report.passed
+        if call.excinfo is not None and call.excinfo.errisinstance(pytest.skip.Exception):
+            item.stash[_NOT_RUN] = str(call.excinfo.value)
     return report
 
 
@@ -42,7 +45,8 @@ def experiment(request):
         time.monotonic(),
     )
     yield record
-    row = record.as_dict() | {"seconds": time.monotonic() - started}
+    not_run = request.node.stash.get(_NOT_RUN, "")
+    row = record.as_dict() | {"seconds": time.monotonic() - started, "not_run": not_run}
     request.node.user_properties.append(
         (_ROW, json.dumps(row))
     )  # plain text crosses from worker to controller

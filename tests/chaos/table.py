@@ -26,9 +26,12 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     recovery = "–" if row["recovery_s"] is None else f"{row['recovery_s']:.1f}"
     failed = " **FAILED**" if row["failed"] else ""
     missing = row["missing"] + row["wrong"]
+    nothing = (
+        f"NOT RUN: {row['not_run']}" if row["not_run"] else "none (control)" if row["control"] else "none"
+    )
     return [
         row["name"] + failed,
-        faults or "none (control)",
+        faults or nothing,
         f"{row['obligations']:,}",
         f"{missing:,}",
         f"{row['duplicated']:,}",

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ from experiment import Experiment
 from flapping import LOST
 from killing import BATCH, WINDOW, may_double
 from site_under_test import Site
+from table import markdown
 from watched_process import Watch
 
 from gateway.simulate.ledger import Ledger, Verdict
@@ -45,6 +47,34 @@ def test_a_slow_recovery_fails_the_experiment():
     control = Experiment(control=True, judged=True, recovery_s=1.0)
     with pytest.raises(AssertionError, match="recovers from nothing"):
         control.demand(obligations=0, faults=0, doubled=0)
+
+
+def test_an_experiment_that_did_not_run_is_no_control():
+    """A row without faults says why there are none: a control means to have none, one that was skipped proved nothing."""
+    row = {**Experiment(name="one").as_dict(), "seconds": 0.0, "failed": False}
+    told = [
+        markdown([row | more]).splitlines()[-1].split("|")[2].strip()
+        for more in (
+            {"control": True, "not_run": ""},
+            {"control": False, "not_run": ""},
+            {"control": False, "not_run": "root alone may mount a disk"},
+        )
+    ]
+    assert ["none (control)", "none", "NOT RUN: root alone may mount a disk"] == told
+
+
+@pytest.mark.parametrize(("soak", "outcome"), [(True, "failed"), (False, "skipped")])
+def test_the_long_form_skips_nothing(pytestconfig, monkeypatch, soak, outcome):
+    """Whoever runs it: a table from which experiments are missing is not green."""
+    hooks = pytestconfig.pluginmanager.get_plugin(str(Path(__file__).parents[1] / "conftest.py"))
+    monkeypatch.setattr(os, "geteuid", lambda: 65_534)
+    asked = hooks.pytest_runtest_makereport(
+        SimpleNamespace(nodeid="one", config=SimpleNamespace(getoption=lambda _: soak))
+    )
+    next(asked)
+    with pytest.raises(StopIteration) as ended:
+        asked.send(SimpleNamespace(skipped=True, outcome="skipped", longrepr=("", 1, "Skipped: no root")))
+    assert outcome == ended.value.value.outcome
 
 
 def test_what_a_fault_explains():
