@@ -13,7 +13,7 @@ import click
 
 from gateway.config import Config, last_good, load
 from gateway.control.client import Client, DaemonDown
-from gateway.errors import ConfigError, GatewayError
+from gateway.errors import ConfigError, GatewayError, StoreUnavailable
 from gateway.outbox.reading import looking
 
 FINE, FAULT, CANNOT_TELL = 0, 1, 2
@@ -68,12 +68,14 @@ def read(
         try:
             with looking(config.store.path) as conn:
                 told = from_store(conn)
-        except (GatewayError, sqlite3.Error) as error:
+        except (StoreUnavailable, sqlite3.Error) as error:
             give_up(f"{down}\n{error}")
+        except GatewayError as error:
+            give_up(f"{down}\n{error}", FAULT)
         click.echo(f"{down} This is what it left on disk.", err=True)
         return told
-    except GatewayError as error:
-        give_up(str(error))
+    except GatewayError as error:  # it was asked for what is not there
+        give_up(str(error), FAULT)
 
 
 def do(config: Config, path: str, body: dict[str, object] | None = None) -> None:

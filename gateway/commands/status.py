@@ -82,13 +82,15 @@ def _note(mistakes: str | None) -> None:
 def _down(store: Path, sentence: str, *, keeps: bool) -> str:
     """Say what to do about a daemon that says nothing: it may run and hang, and the next start may have to rescue.
 
-    With `keeps` something is told below that may keep it from running, and comes first.
+    With `keeps` something is told below that may keep it from running.
     """
     holder = opening.holder(store)
     if holder is not None:
         told = f"The gateway runs (process {holder}) but does not answer. Restart it with: systemctl restart gateway"
         return f"{told}\n({sentence})"
-    told = f"{sentence}\n{'Do first what stands below; then start' if keeps else 'Start'} it with: systemctl start gateway"
+    told = f"{sentence}\nStart it with: systemctl start gateway"
+    if keeps:
+        told += "\nEnds it again? Then do first what stands below."
     with contextlib.suppress(OSError):  # that this user may not look into the store is told below
         if (why := damage.marked(store)) is not None:
             told += f"\nThe store is damaged ({why}); the next start rescues what it can."

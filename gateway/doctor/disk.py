@@ -34,7 +34,8 @@ def room(now: Space, folder: Path) -> Sequence[Finding]:
     """Say whether there is room; also the daemon's faults."""
     if now.disk_short:
         helped = _BALLAST if now.ballast_given_back else ""
-        sentence = f"The disk of {folder} has only {now.disk_free // _MIB} MiB free: {_TOLD}{helped}"
+        free, most = now.disk_free // _MIB, now.disk_reserve // _MIB
+        sentence = f"The disk of {folder} has {free} MiB free, and {most} MiB must stay free: {_TOLD}{helped}"
         return [wrong(SPACE, "disk_full", sentence, remedy=_what_fills(folder))]
     if now.shortage:
         return [wrong(SPACE, "store_full", f"The store is full: {_TOLD}")]
