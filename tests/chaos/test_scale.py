@@ -8,6 +8,7 @@ import time
 import pytest
 import waiting
 from counted_site import FAR_ENDS, CountedSite, Replay
+from own_sync import OwnSync
 
 TERMINALS = 64
 _MEMORY_MB = 96
@@ -43,7 +44,8 @@ def test_all_terminals_replaying_at_once(counted, experiment, scale):
     counted.live_count()
     process = replay.start(counted.daemon.port, terminals=TERMINALS, records=records, seconds=cap_s)
     lives, most = [], {}
-    told = watched(counted, process, lives, most)
+    with OwnSync(counted.directory) as disk:
+        told = watched(counted, process, lives, most)
     accepted = dict(enumerate(told["accepted"]))
     total = sum(accepted.values())
     experiment.owe(total)
@@ -60,10 +62,10 @@ def test_all_terminals_replaying_at_once(counted, experiment, scale):
     )
     assert total <= in_log[0][0] <= total + TERMINALS
     experiment.remarks.append(f"{total / told['seconds']:,.0f} records/s, {told['retries']} sent again")
-    experiment.ceiling(
-        "ms until a new count is at both far ends", max(lives) * 1000, scale.pick(30_000, 10_000)
-    )
     experiment.ceiling("memory MB", most["memory MB"], _MEMORY_MB)
+    # Where the disk takes nothing for half a minute, as a shared one may, nothing can be accepted, let alone sent.
+    allowed_ms = scale.pick(30_000, 10_000) + disk.longest_s * 1000
+    experiment.ceiling("ms until a new count is at both far ends", max(lives) * 1000, allowed_ms)
     experiment.ceiling("descriptors", most["descriptors"], TERMINALS + 60)
     experiment.ceiling("WAL MB", most["WAL MB"], _WAL_MB)
     experiment.ceiling("store B/record", most["store MB"] * 1e6 / total, scale.pick(2_500, 1_500))
