@@ -52,6 +52,9 @@ class Sink(Protocol):
     async def send(self, batch: Sequence[Outgoing]) -> Mapping[int, str]:
         """Deliver the batch in order; return {index: reason} of those that the far end will never take.
 
+        While this waits, a person who is erased is taken out of the batch: an event in it gives way to the same one with
+        another payload. So a payload is read when it leaves, and not before.
+
         Raises `SinkUnavailable` when the rest has to wait. Bounded in time by the sink itself.
         """
 

@@ -21,6 +21,7 @@ from gateway.daemon import capture_file
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.outbox import Outbox, connection, erasing, opening, persons, positions, reading, replacing
 from gateway.outbox.erasing import Found, Person
+from gateway.outbox.offered import Had
 
 log = structlog.get_logger()
 
@@ -68,13 +69,18 @@ class Eraser:
         found = await to_thread.run_sync(_look, directory, person, mask)
         captures = await to_thread.run_sync(_captures, directory, mask)
         if wish.sure:
-            found = await self._outbox.rewriting.amend(lambda conn: erasing.erase(conn, person, found, mask))
+            found = await self._outbox.rewriting.amend(
+                lambda conn: erasing.erase(conn, person, found, mask), lambda found: found.seqs
+            )
+        # Now: what leaves from here on leaves without the person.
+        had = self._outbox.sinks.had()
+        if wish.sure:
             await self.album.sweep(found.pictures)
             await to_thread.run_sync(remove_files, captures)
         compacted = not wish.sure or await (self._compact() if found else self._fold())
         if wish.sure:
             _note(found, captures)
-        return await to_thread.run_sync(_report, directory, wish, person, found, captures, compacted)
+        return await to_thread.run_sync(_report, directory, wish, person, found, captures, compacted, had)
 
     async def _fold(self) -> bool:
         """Empty the WAL: what was said of somebody who is no longer in the store may still be legible there."""
@@ -136,7 +142,7 @@ def _erase_at_rest(conn: sqlite3.Connection, directory: Path, wish: Wish) -> dic
         else:
             connection.empty_wal(conn)
     # No line for the log: nobody has set one up, and it would stand in front of what the command prints.
-    return _report(directory, wish, person, found, captures, compacted=True)
+    return _report(directory, wish, person, found, captures, compacted=True, driven={})
 
 
 def masking(person: str | None) -> Callable[[bytes], bytes]:
@@ -201,11 +207,17 @@ def _note(found: Found, captures: list[Path]) -> None:
 
 
 def _report(
-    directory: Path, wish: Wish, person: Person, found: Found, captures: list[Path], compacted: bool
+    directory: Path,
+    wish: Wish,
+    person: Person,
+    found: Found,
+    captures: list[Path],
+    compacted: bool,
+    driven: Mapping[str, Had],
 ) -> dict[str, object]:
     mark = person.mark or persons.mark_of(person.key, person.stated)
     with reading.looking(directory) as conn:
-        had = erasing.delivered(conn, found.entries)
+        had = erasing.delivered(conn, found.entries, driven)
         sinks = [
             {
                 "name": name,

@@ -8,7 +8,7 @@ was settled but is not yet on disk never exceeds it. Nothing is sent while what 
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -75,7 +75,8 @@ class Draining:
         """
         if self._unnoted:
             await self.save()
-        self._sending.answered = self.light = self._took = False
+        self._sending.begin()
+        self.light = self._took = False
         self.wait_s = 0.0
         await self._catch_up_later()
         worked = await self._send_new()
@@ -93,6 +94,10 @@ class Draining:
         """Something waits that could be sent."""
         new = self.position.cursor < self._outbox.head
         return new or bool(self.position.arrears) or self.letters_asked
+
+    def amended(self, seqs: Collection[int]) -> None:
+        """Send these entries of the log as they are now, whatever of them is in hand."""
+        self._sending.amended(seqs)
 
     def note(self) -> None:
         """Have the place on disk soon."""

@@ -177,12 +177,14 @@ class Forwarder:
         )
         self._resume_backoff(position)
         self._outbox.follow(self.wake)
+        self._outbox.rewriting.watch(draining.amended)
         try:
             while not await self._rest(draining):
                 await self._session(draining)
             await self._take_requests(draining)
         finally:
             self._outbox.unfollow(self.wake)
+            self._outbox.rewriting.unwatch(draining.amended)
             reader.close()
             with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_S):
                 await self.sink.close()

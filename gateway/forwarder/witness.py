@@ -5,13 +5,12 @@ schema, a wrong clock. When something else is taken right after it, it was about
 again in its place: it is never noted as delivered here.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 import structlog
 
 from gateway.errors import SinkUnavailable
 from gateway.outbox import Entry, LogReader
-from gateway.sink import Outgoing, Sink
 
 log = structlog.get_logger()
 
@@ -21,10 +20,18 @@ _KINDS = 3  # so many other kinds are tried
 class Witness:
     """Asks a far end about other events than those that it has just refused."""
 
-    def __init__(self, sink: Sink, reader: LogReader, render: Callable[[Entry], Outgoing]) -> None:
+    def __init__(
+        self,
+        sink: str,
+        reader: LogReader,
+        send: Callable[[Entry], Awaitable[Mapping[int, str]]],
+        note: Callable[[Entry], Awaitable[None]],
+    ) -> None:
+        """Have ``note`` put it on disk that the far end may have had an event, before ``send`` sends it ahead."""
         self._sink = sink
         self._reader = reader
-        self._render = render
+        self._send = send
+        self._note = note
 
     async def is_taken(self, refused: Sequence[Entry], last: int) -> bool:
         """Say whether the far end takes something behind these events, up to ``last``, and refuses these for good.
@@ -36,11 +43,11 @@ class Witness:
             return False
         alike = [entry for entry in refused if entry.kind == witness.kind]
         try:
-            again = await self._sink.send([self._render((alike or refused)[-1])])
+            again = await self._send((alike or refused)[-1])
         except SinkUnavailable as error:
             again = error.refused
         if again:
-            log.info("refusals_believed", sink=self._sink.name, events=len(refused), taken=witness.id)
+            log.info("refusals_believed", sink=self._sink, events=len(refused), taken=witness.id)
         return bool(again)
 
     async def gets_through(self, failed: Entry, last: int) -> bool:
@@ -48,24 +55,25 @@ class Witness:
         if await self._ask([failed], last, lambda _reasons: True) is None:
             return False
         try:
-            await self._sink.send([self._render(failed)])
+            await self._send(failed)
         except SinkUnavailable:
             return False
         except Exception:  # the bug again, on this event and not on the other
-            log.exception("sink_failed", sink=self._sink.name, events=1)
+            log.exception("sink_failed", sink=self._sink, events=1)
             return True
         return False  # what failed on everything has gone by itself: the event is sent again in its place
 
     async def _ask(self, about: Sequence[Entry], last: int, proves: Callable[[object], bool]) -> Entry | None:
         """Give the first later event whose verdict proves something."""
         async for entry in self._candidates(about, last):
+            await self._note(entry)
             try:
-                proven = proves(await self._sink.send([self._render(entry)]))
+                proven = proves(await self._send(entry))
             except SinkUnavailable as error:
                 if not error.refused:
                     return None  # it is away by now
             except Exception:  # a bug of ours on this event says nothing about the others
-                log.exception("sink_failed", sink=self._sink.name, events=1)
+                log.exception("sink_failed", sink=self._sink, events=1)
             else:
                 if proven:
                     return entry

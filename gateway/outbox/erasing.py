@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.event import Json
-from gateway.outbox import persons, pictures, positions, reading
+from gateway.outbox import offered, persons, pictures, positions, reading
 from gateway.outbox.connection import one_look
 from gateway.outbox.entry import Flag, dumps
 from gateway.outbox.nameless import body_without_person, data_without_person
+from gateway.outbox.offered import Had
 from gateway.outbox.positions import Position
 from gateway.outbox.slots import IS_FACT
 from gateway.outbox.sums import CHECKED_COLUMNS, checked, of_event, with_flag
@@ -60,6 +61,13 @@ class Found:
     pictures: Sequence[str] = ()  # files
     head: int = 0  # what came after it was not looked at
     letter: int = 0  # and this is the newest letter that was
+
+    @property
+    def seqs(self) -> set[int]:
+        """Give the numbers in the log of all that can be on its way to a sink, also of refused events."""
+        heads = (json.loads(head) for head, _ in self.letters.values())
+        refused = {head["seq"] for head in heads if "seq" in head}
+        return {seq for seq, _, _ in self.entries} | refused
 
     def __bool__(self) -> bool:
         return bool(self.entries or self.letters or self.held or self.pictures)
@@ -142,19 +150,18 @@ def mark_behind(conn: sqlite3.Connection, key: bytes, pseudonym: str) -> str | N
     return None
 
 
-def delivered(conn: sqlite3.Connection, entries: Iterable[tuple[int, str, str]]) -> dict[str, int]:
-    """Count how many of these each sink has had; where that cannot be told, it may have had them."""
+def delivered(
+    conn: sqlite3.Connection, entries: Iterable[tuple[int, str, str]], driven: Mapping[str, Had]
+) -> dict[str, int]:
+    """Count how many of these each sink has had, ``driven`` or not; where that cannot be told, it may have had them."""
     seqs = [seq for seq, _, _ in entries]
     told: dict[str, int] = {}
     with one_look(conn):
         head = reading.head(conn)
         for position in reading.sinks(conn):
-            before = _never_owed(conn, position, head) if seqs else 0
-            waiting = [span for span in position.arrears if not span.replay]
-            told[position.name] = sum(
-                before < seq <= position.cursor and not any(span.first < seq <= span.last for span in waiting)
-                for seq in seqs
-            )
+            had = driven.get(position.name) or offered.at_rest(conn, position)
+            before = _never_owed(conn, had.position, head) if seqs else 0
+            told[position.name] = sum(before < seq and had.may_have(seq) for seq in seqs)
     return told
 
 

@@ -1,9 +1,17 @@
 """Take out of what an event states everything that a person can be known by."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
-from gateway.outbox.entry import dumps
+from gateway.outbox.entry import Entry, Flag, dumps
+
+
+def entry_without_person(entry: Entry) -> Entry:
+    """Give an entry as it is once its person was erased."""
+    return replace(
+        entry, personal=None, body=body_without_person(entry.body), flags=entry.flags | Flag.ERASED
+    )
 
 
 def body_without_person(body: str) -> str:

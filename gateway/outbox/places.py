@@ -11,7 +11,7 @@ import math
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gateway.outbox import accounts, lost_places, positions
@@ -62,6 +62,11 @@ class Places:
     def hand_out(self, position: Position) -> None:
         """Remember the position that a forwarder works with from now on."""
         self._live[position.name] = position
+
+    @property
+    def live(self) -> Mapping[str, Position]:
+        """The positions that forwarders work with."""
+        return self._live
 
     def note(self, position: Position) -> Note:
         """Take a snapshot."""

@@ -1,7 +1,7 @@
 """How entries of the log go or change while the gateway runs, and what in memory must hear of it."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -22,6 +22,7 @@ class Gone:
 
     up_to: int = 0  # entries up to here are not what they were
     expired: dict[str, int] = field(default_factory=dict)  # the accounts of the sinks
+    amended: set[int] = field(default_factory=set)  # numbers of entries that have lost something
 
 
 class Rewriting:
@@ -33,6 +34,7 @@ class Rewriting:
         self._gone = Gone()  # of the running transaction
         self.removals = 0  # steps of retention that removed something, rolled back or not
         self._holding = 0  # so many want the log to stay as it is for a moment
+        self._watches: list[Callable[[Collection[int]], None]] = []
 
     async def remove(self, step: Callable[[sqlite3.Connection, Retained], Removed]) -> Removed:
         """Run a step of a removal in the next transaction; it is told what must stay."""
@@ -59,17 +61,37 @@ class Rewriting:
         finally:
             self._holding -= 1
 
-    async def amend(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run work that changes entries of the log, in the next transaction; nothing in memory shows them as they were."""
+    async def amend(
+        self, work: Callable[[sqlite3.Connection], T], amended: Callable[[T], Collection[int]]
+    ) -> T:
+        """Run work that changes entries of the log, in the next transaction; nothing in memory shows them as they were.
+
+        ``amended`` gives their numbers: who has them in hand is told before this returns.
+        """
 
         def done(conn: sqlite3.Connection) -> T:
             self._book.write()
             result = work(conn)
             self._book.forget()
             self._gone.up_to = self._appender.head  # the tail is read from the disk again
+            self._gone.amended.update(amended(result))
             return result
 
         return await self._writer.submit(done)
+
+    def watch(self, watch: Callable[[Collection[int]], None]) -> None:
+        """Have ``watch`` called on the event loop with the numbers of entries that were amended, once that is on disk."""
+        self._watches.append(watch)
+
+    def unwatch(self, watch: Callable[[Collection[int]], None]) -> None:
+        """Stop calling ``watch``."""
+        self._watches.remove(watch)
+
+    def committed(self, gone: Gone) -> None:
+        """Tell who has amended entries in hand."""
+        if gone.amended:
+            for watch in self._watches:
+                watch(gone.amended)
 
     async def compact(self) -> None:
         """Write the file anew without the remains of what was removed, and empty the WAL; nobody is served meanwhile."""

@@ -8,10 +8,11 @@ from pathlib import Path
 from anyio import to_thread
 
 from gateway import clock
-from gateway.outbox import letters, reading
+from gateway.outbox import letters, offered, positions, reading
 from gateway.outbox.appending import Appender
 from gateway.outbox.devices import Book
 from gateway.outbox.entry import Entry
+from gateway.outbox.offered import Had, Offered, Span
 from gateway.outbox.places import Places
 from gateway.outbox.positions import Position
 from gateway.outbox.rewriting import Rewriting
@@ -34,30 +35,56 @@ class Sinks:
         self._writer, self._places = writer, places
         self._appender, self._book = appender, book
         self._rewriting = rewriting
+        self._offered = Offered()
 
     async def enlist(self, sink: str, *, start: str, window: int) -> Position:
         """Find a sink's place, or give a new sink its place: at the "oldest" entry or at "now"."""
         self._places.expect(sink, window)
-        position = await self._find_place(sink, start)
-        if position is None:
+        found = await self._find_place(sink, start, window)
+        if found is None:
             with self._rewriting.held():  # else a log that is emptied steadily overtakes every count
-                while position is None:
-                    position = await self._find_place(sink, start)
+                while found is None:
+                    found = await self._find_place(sink, start, window)
+        position, earlier = found
         self._places.hand_out(position)
+        self._offered.begin(sink, window, earlier)
         return position
 
-    async def _find_place(self, sink: str, start: str) -> Position | None:
+    # What of the log is out
+
+    def offer(self, sink: str, first: int, last: int) -> None:
+        """Note that these entries are about to be handed to a sink: from now on it may have had them."""
+        self._offered.add(sink, (first, last), settled=self._places.live[sink].settled_up_to())
+
+    async def offer_ahead(self, sink: str, seq: int) -> None:
+        """Do the same with an entry far beyond the sink's place, on disk: no later life could know it."""
+        self.offer(sink, seq, seq)
+        await self._offered.note(sink, seq, self._writer.submit)
+
+    def had(self) -> dict[str, Had]:
+        """Say what each sink that is driven has had by now, or may have had."""
+        return {
+            sink: Had(position.copy(), self._offered.of(sink)) for sink, position in self._places.live.items()
+        }
+
+    # Places
+
+    async def _find_place(self, sink: str, start: str, window: int) -> tuple[Position, list[Span]] | None:
         removals = self._rewriting.removals
         owed = await to_thread.run_sync(reading.survey, self._path, sink, start == "now")
-        return await self._writer.submit(partial(self._enlist, sink, owed, removals))
+        return await self._writer.submit(partial(self._enlist, sink, owed, removals, window))
 
     def _enlist(
-        self, sink: str, owed: reading.Survey, removals: int, conn: sqlite3.Connection
-    ) -> Position | None:
+        self, sink: str, owed: reading.Survey, removals: int, window: int, conn: sqlite3.Connection
+    ) -> tuple[Position, list[Span]] | None:
         if removals != self._rewriting.removals:
             return None  # what was counted has changed meanwhile
         self._book.write()  # the account of each device begins at its counter
-        return self._places.enlist(conn, sink, owed, self._appender.head)
+        is_new = positions.look(conn, sink) is None
+        position = self._places.enlist(conn, sink, owed, self._appender.head)
+        earlier = [] if is_new else offered.earlier(conn, position)
+        offered.note(conn, sink, window, earlier)
+        return position, earlier
 
     def settle(self, position: Position) -> None:
         """Note how far a sink has got; on disk with the next commit, at the latest in a quarter of a second."""

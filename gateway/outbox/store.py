@@ -295,6 +295,7 @@ class Outbox:
         self._appender.committed_now()
         # Before all that looks at the disk and may fail there: what was answered must be forwarded too.
         self._following.committed(entries, gone.up_to)
+        self.rewriting.committed(gone)
         self._places.committed(gone.expired)
         self.desk.committed()
         self.room.look_again()

@@ -1,6 +1,7 @@
 """A far end that refuses everything is told from one that rightly refuses a long row of events."""
 
 import json
+import time
 from collections import Counter
 
 import pytest
@@ -58,7 +59,7 @@ def balanced(tmp_path):
 
 
 async def tries(line: Line, upstream: Upstream, how_many: int) -> None:
-    """Wait until the sink was asked for so many batches more."""
+    """Wait until the sink was asked for so many batches more, and rests between two tries."""
     calls, send = [], upstream.sink.send
 
     async def counted(batch):
@@ -66,7 +67,7 @@ async def tries(line: Line, upstream: Upstream, how_many: int) -> None:
         return await send(batch)
 
     upstream.sink.send = counted
-    await line.until(lambda: len(calls) >= how_many)
+    await line.until(lambda: len(calls) >= how_many and line.forwarder.paused_until > time.monotonic())
     upstream.sink.send = send
 
 

@@ -93,7 +93,9 @@ async def test_every_lawful_change_of_an_entry_keeps_its_sum_true(tmp_path):
         person = erasing.Person(key=outbox.key, stated="ada-4711")
         found = erasing.find(outbox._conn, person, bytes)
         assert found.entries
-        await outbox.rewriting.amend(lambda conn: erasing.erase(conn, person, found, bytes))
+        await outbox.rewriting.amend(
+            lambda conn: erasing.erase(conn, person, found, bytes), lambda gone: gone.seqs
+        )
         await outbox.write(lambda conn: retention._remove(conn, [5]))
         flags = [flags for (flags,) in rows(tmp_path, "SELECT flags FROM events")]
         changed = Flag.ERASED | Flag.SUPERSEDED | Flag.UNTALLIED

@@ -4,6 +4,7 @@ import contextlib
 import gc
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -12,7 +13,11 @@ from brokers import Mosquitto, Subscriber, free_port, watch
 from mqtt_sinks import BOTH_VERSIONS, event, events, make_sink, opened, seqs
 
 from gateway.errors import SinkUnavailable
+from gateway.sinks.mqtt.flight import Flight
+from gateway.sinks.mqtt.suspects import Suspects
+from gateway.sinks.mqtt.topics import LARGEST_PACKET, Topics
 from gateway.sinks.mqtt.trouble import End, Loss
+from gateway.sinks.mqtt.window import Window
 
 pytestmark = pytest.mark.anyio
 
@@ -245,3 +250,21 @@ async def test_failed_attempts_leave_no_descriptor_and_no_thread():
             await sink.open()
     await anyio.sleep(0.05)
     assert before == _held()
+
+
+async def test_a_person_who_is_erased_meanwhile_is_in_no_further_message():
+    """An event that gives way to the same one with another payload is published as that one, if it is not out yet."""
+    batch, published = events(3), []
+
+    def publish(_topic, payload, *, retain):
+        published.append(payload)
+        return len(published)
+
+    window = Window(publish, limit=1, retain=False)
+    window.carry(Flight(batch, Topics("gateway", "gw7"), Suspects(), max_packet=LARGEST_PACKET, version=5))
+    first = batch[0].payload
+    batch[:] = [replace(one, payload=b"stripped") for one in batch]
+    for mid in (1, 2):
+        window.acknowledge(mid, 0)
+        window.fill()
+    assert [first, b"stripped", b"stripped"] == published

@@ -132,12 +132,12 @@ class HttpsSink:
             raise SinkUnavailable(sentence, fault="https_error")
 
     async def _post(self, call: "_Call", start: int, stop: int) -> Answer:
-        events = call.batch[start:stop]
+        events, bodies = call.batch[start:stop], call.as_they_are(start, stop)
         if self._options.batch == 1:
-            request_id, body = single_id(events[0]), call.bodies[start]
+            request_id, body = single_id(events[0]), bodies[0]
         else:
             request_id = self._envelope.batch_id(events)
-            body = b"[%b]" % b",".join(call.bodies[start:stop])
+            body = b"[%b]" % b",".join(bodies)
         try:
             return await self._upstream.post(request_id, body)
         except SinkUnavailable as fault:
@@ -173,6 +173,16 @@ class _Call:
         self.batch = batch
         self.bodies = [envelope.wrap(event) for event in batch]
         self.progress = progress
+        self._envelope = envelope
+        self._written = list(batch)
+
+    def as_they_are(self, start: int, stop: int) -> Sequence[bytes]:
+        """Give these bodies for a request; of an event that has changed since it was written, what it says now."""
+        for index in range(start, stop):
+            if self.batch[index] is not self._written[index]:
+                self._written[index] = self.batch[index]
+                self.bodies[index] = self._envelope.wrap(self.batch[index])
+        return self.bodies[start:stop]
 
     def size(self, start: int, stop: int) -> int:
         return sum(len(body) + 1 for body in self.bodies[start:stop]) + 1

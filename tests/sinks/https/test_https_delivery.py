@@ -228,3 +228,21 @@ async def test_plain_http_to_this_machine_works(start_receiver, build_sink, make
     receiver = start_receiver(tls=False)
     assert {} == await build_sink(receiver).send(make_events(1))
     assert 1 == receiver.ledger.unique
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+async def test_a_person_who_is_erased_meanwhile_is_in_no_further_request(
+    receiver, build_sink, make_events, batch
+):
+    """An event that gives way to the same one with another payload goes out as that one, if it is not out yet."""
+    events = make_events(5)
+    told = []
+
+    def erased(request):
+        told.extend(event["data"] for event in request.events)
+        for index, event in enumerate(events):
+            events[index] = dataclasses.replace(event, payload=b'{"stripped":true}')
+
+    receiver.decide = erased
+    assert {} == await build_sink(receiver, batch=batch).send(events)
+    assert [False] * batch + [True] * (5 - batch) == ["stripped" in data for data in told]
