@@ -15,6 +15,7 @@ from gateway import durable, foreign
 from gateway.backup import archive, forgetting, inspecting, owning
 from gateway.backup.about import About, Figures, NotABackup, figures_of, read_about
 from gateway.backup.comparing import check_gateway, check_schema, check_way
+from gateway.backup.forgetting import Gone
 from gateway.backup.telling import Restored
 from gateway.config import credentials, moving, settings
 from gateway.config.moving import Places
@@ -206,7 +207,7 @@ def _unpack(member: archive.Member, path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _number_anew(part: Path, said: About, here: Figures | None, directory: Path) -> int | None:
+def _number_anew(part: Path, said: About, here: Figures | None, directory: Path) -> Gone | None:
     """Look through the store, begin a new epoch in it, and take out again who was erased since."""
     with closing(sqlite3.connect(part / connection.FILE_NAME, isolation_level=None)) as conn:
         try:
@@ -234,11 +235,9 @@ def _number_anew(part: Path, said: About, here: Figures | None, directory: Path)
         )
         gone = forgetting.erase_again(conn, directory) if same else None
         conn.execute("COMMIT")
-        if gone is None:
-            return None
-        for name in gone.pictures:
+        for name in gone.pictures if gone else ():
             (folder / f"{name}.jpg").unlink(missing_ok=True)
-        return gone.events
+        return gone
 
 
 def _settle(part: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.backup.about import About
+from gateway.backup.forgetting import Gone
 from gateway.outbox import rfc3339
 
 
@@ -17,7 +18,7 @@ class Restored:
     pictures: int = 0
     aside: Path | None = None  # where the replaced store lies
     aside_bytes: int = 0
-    erased_again: int | None = None  # None: there was no store here that knows who was erased
+    erased_again: Gone | None = None  # None: there was no store here that knows who was erased
     config: Path | None = None  # written
     config_kept: bool = False  # there was another one, which is in use; ours lies beside it
     credentials: Sequence[str] = ()
@@ -40,10 +41,12 @@ class Restored:
         )
         if self.erased_again is None:
             yield f"If a person was erased after {taken}, that person is in it again: give `gateway erase` once more."
-        elif self.erased_again:
+        elif self.erased_again.anybody:
+            gone = self.erased_again
             yield (
-                f"{self.erased_again} events of persons who were erased after the backup were stripped again;"
-                " for letters give `gateway erase` once more."
+                f"{gone.events} events of persons who were erased here, {gone.letters} letters and {gone.held} held pushes"
+                " were stripped again. What nobody could read, and what is no longer in the store that was here, may"
+                " still name them: give `gateway erase` once more for each."
             )
         yield (
             "Never run the old box beside this one: both would speak as the same gateway, and the broker throws one of"

@@ -6,12 +6,12 @@ neither counts again nor brings the person back.
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.event import Json
-from gateway.outbox import offered, persons, pictures, positions, reading
+from gateway.outbox import offered, persons, pictures, positions, reading, statements
 from gateway.outbox.connection import one_look
 from gateway.outbox.entry import Flag, dumps
 from gateway.outbox.nameless import body_without_person, data_without_person
@@ -28,6 +28,21 @@ _NO_NAME = frozenset({
 })  # fmt: skip
 
 _NEWEST_BUT = "SELECT seq FROM events ORDER BY seq DESC LIMIT 1 OFFSET ?"
+
+_META = "persons_erased"
+# What the disk has damaged is no JSON any more, and must not end a look at the rest.
+_ID_OF_LETTER = "CASE WHEN json_valid(head) THEN json_extract(head, '$.id') END"
+_ID_OF_HELD = "CASE WHEN json_valid(event) THEN json_extract(event, '$.id') END"
+_IN_LETTER = "CASE WHEN json_valid(head) THEN json_extract(head, '$.flags') END"
+_IN_HELD = f"CASE WHEN json_valid(event) THEN json_extract(event, '$.personal.{persons.FORGOTTEN}') END"
+_ERASED = f"""
+    SELECT id FROM events WHERE flags & {Flag.ERASED:d}
+    UNION SELECT {_ID_OF_LETTER} FROM letters WHERE stage = 'deliver' AND {_IN_LETTER} & {Flag.ERASED:d}
+    UNION SELECT {_ID_OF_HELD} FROM held WHERE {_IN_HELD}
+"""
+_AMONG = "IN (SELECT value FROM json_each(?))"
+_REFUSED = f"SELECT number, head FROM letters WHERE stage = 'deliver' AND {_ID_OF_LETTER} {_AMONG}"
+_WAITING = f"SELECT number, event FROM held WHERE {_ID_OF_HELD} {_AMONG}"
 
 Mask = Callable[[bytes], bytes]
 
@@ -104,6 +119,7 @@ def erase(conn: sqlite3.Connection, person: Person, found: Found, mask: Mask) ->
     """Take out what was found, and what came since, inside the running transaction; say what it was."""
     late = list(_entries(conn, person, found.head))
     entries = [*found.entries, *late]
+    note(conn)
     held = {**found.held, **_held(conn, person)}
     letters = {**found.letters, **_letters(conn, person, mask, after=found.letter)}
     for seq, name, device in entries:
@@ -135,6 +151,36 @@ def erase_events(conn: sqlite3.Connection, names: Iterable[str]) -> tuple[int, l
             _strip(conn, seq, name, device)
             told.add(name)
     return len(told), pictures.of_events(conn, sorted(told))
+
+
+def anybody(conn: sqlite3.Connection) -> bool:
+    """Say whether a person was ever erased in this store, as far as it knows."""
+    return conn.execute(statements.GET_META, (_META,)).fetchone() is not None or bool(erased_ids(conn))
+
+
+def erased_ids(conn: sqlite3.Connection) -> set[str]:
+    """Give the ids of all that is here and was erased: in the log, among the refused events and the held ones."""
+    return {row[0] for row in conn.execute(_ERASED)}
+
+
+def erase_waiting(conn: sqlite3.Connection, names: Collection[str]) -> tuple[int, int]:
+    """Take whoever is in these events out of refused and held ones; give how many of each, inside the transaction."""
+    wanted = (json.dumps([*names]),)
+    refused, held = conn.execute(_REFUSED, wanted).fetchall(), conn.execute(_WAITING, wanted).fetchall()
+    conn.executemany(
+        "UPDATE letters SET head = ? WHERE number = ?",
+        [(_refused_without(json.loads(head)), number) for number, head in refused],
+    )
+    conn.executemany(
+        "UPDATE held SET event = ? WHERE number = ?",
+        [(_held_without(json.loads(event)), number) for number, event in held],
+    )
+    return len(refused), len(held)
+
+
+def note(conn: sqlite3.Connection) -> None:
+    """Remember that somebody was erased, and not who: all that says it may leave the log by its age."""
+    conn.execute(statements.PUT_META, (_META, "1"))
 
 
 def mark_behind(conn: sqlite3.Connection, key: bytes, pseudonym: str) -> str | None:
@@ -199,12 +245,16 @@ def _letters(
         if stage == "deliver":
             personal = fields.get("personal")
             if person.device in (None, sender) and personal and person.is_in(json.loads(personal)):
-                flags = fields["flags"] | Flag.ERASED
-                fields |= {"personal": None, "flags": flags, "body": body_without_person(fields["body"])}
-                changed[number] = (dumps(fields), body)
+                changed[number] = (_refused_without(fields), body)
         elif fields.get("source") != "people_counter" and (masked := mask(body)) != body:
             changed[number] = (head, masked)
     return changed
+
+
+def _refused_without(fields: dict[str, Any]) -> str:
+    """Take the person out of the head of a letter that holds an event."""
+    flags, body = fields["flags"] | Flag.ERASED, body_without_person(fields["body"])
+    return dumps({**fields, "personal": None, "flags": flags, "body": body})
 
 
 def _held(conn: sqlite3.Connection, person: Person) -> dict[int, str]:
@@ -214,11 +264,17 @@ def _held(conn: sqlite3.Connection, person: Person) -> dict[int, str]:
     ):
         event: dict[str, Any] = json.loads(text)
         if event.get("personal") and person.is_in(event["personal"]):
-            # Marked for the log, should the device be adopted: a resend must not bring the person back there.
-            event["personal"] = {persons.FORGOTTEN: True}
-            event["data"] = data_without_person(event["data"])
-            changed[number] = dumps(event)
+            changed[number] = _held_without(event)
     return changed
+
+
+def _held_without(event: dict[str, Any]) -> str:
+    """Take the person out of a held event.
+
+    It is marked for the log, should the device be adopted: a resend must not bring the person back there.
+    """
+    personal, data = {persons.FORGOTTEN: True}, data_without_person(event["data"])
+    return dumps({**event, "personal": personal, "data": data})
 
 
 def _pictures(conn: sqlite3.Connection, person: Person) -> list[str]:

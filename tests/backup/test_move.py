@@ -1,7 +1,9 @@
 """A backup and a new box that goes on from it: nothing missing, no number twice, the account balances."""
 
+import contextlib
 import json
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -11,13 +13,13 @@ from pathlib import Path
 import pytest
 from backed_up import GATEWAY, Box, as_root, credentials_at, event, parts_of
 from first_version import as_first_version
-from keeping import FILE_NAME, NOON, audited, fill, opened
+from keeping import FILE_NAME, NOON, access, audited, fill, opened
 
 from gateway.album import FOLDER
 from gateway.config import last_good
 from gateway.daemon import restored
 from gateway.faults import Faults
-from gateway.outbox import epochs, erasing, reading, replacing, schema
+from gateway.outbox import epochs, erasing, held, persons, reading, replacing, schema
 
 pytestmark = pytest.mark.anyio
 LOG = "SELECT seq, id, revision, device, device_seq, received, body, personal, crc FROM events ORDER BY seq"
@@ -263,6 +265,41 @@ async def test_who_was_erased_since_is_taken_out_again(old, tmp_path):
     new = Box(tmp_path / "new")
     new.config.write_text(new.text)
     assert "give `gateway erase` once more" in new.do("restore", tmp_path / "b")
+
+
+async def test_held_pushes_and_letters_of_who_was_erased_since_lose_the_person_again(old, tmp_path):
+    """What waits for adoption, or was refused, comes out of a backup without whom the replaced store has erased."""
+    ada, bob = {"user_id": "ada-4711"}, {"user_id": "bob-4712"}
+    push = held.Push("10.0.0.9", "10.0.0.9", "/", 0, False)
+    waiting = [held.hold(access(n, personal=who)) for n, who in ((1, ada), (2, bob))]
+    async with opened(old.store) as outbox:
+        position = await outbox.sinks.enlist("sink", start="oldest", window=10)
+        await outbox.write(lambda conn: held.add(conn, "face_terminal", push, waiting))
+        await outbox.append([access(3, personal=ada), access(4, personal=bob)], NOON)
+        await outbox.sinks.settle_now(position, [(entry, "no") for entry in outbox.recent(0, 2)])
+    old.do("backup", tmp_path / "b")
+    assert "Erased: " in old.do("erase", "--person", "ada-4711", "--yes")
+    told = old.do("restore", tmp_path / "b")
+    left = old.query("SELECT event FROM held"), old.query("SELECT head FROM letters")
+    assert [(0, 1), (0, 1)] == [(str(part).count("ada-4711"), str(part).count("bob-4712")) for part in left]
+    with reading.looking(old.store) as conn:
+        one, two = held.first_of(conn, "terminal-t", 10)
+    assert ({persons.FORGOTTEN: True}, bob) == (one.event.personal, two.event.personal)
+    assert "1 events of persons who were erased here, 1 letters and 1 held pushes" in told
+
+
+async def test_that_somebody_was_erased_is_said_when_nothing_of_it_is_left(old, tmp_path):
+    """Where the replaced store only knows that it has erased somebody a person is asked to do it again; else nobody is."""
+    await old.receive(0, 20)
+    async with opened(old.store) as outbox:
+        await outbox.append([access(500, personal={"user_id": "ada-4711"})], NOON)
+    old.do("backup", tmp_path / "b")
+    assert "gateway erase" not in old.do("restore", tmp_path / "b")
+    old.do("erase", "--person", "ada-4711", "--yes")
+    with contextlib.closing(sqlite3.connect(old.store / FILE_NAME, isolation_level=None)) as conn:
+        conn.execute("DELETE FROM events WHERE flags & 32")
+    for _ in range(2):
+        assert "give `gateway erase` once more for each" in old.do("restore", tmp_path / "b")
 
 
 async def test_it_is_said_for_a_week_and_in_the_status_document(old, tmp_path):
