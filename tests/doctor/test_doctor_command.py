@@ -193,6 +193,7 @@ def test_it_needs_no_rights_and_says_what_it_could_not_see(daemon, tmp_path):
         folder.chmod(folder.stat().st_mode | 0o001)
     daemon.config.chmod(0o644)
     (tmp_path / "control.sock").chmod(0o600)
+    daemon.asked("doctor")  # imports what it needs: nobody may not be able to read the Python of these tests
     ours, theirs = multiprocessing.Pipe()
     child = multiprocessing.get_context("fork").Process(target=_as_nobody, args=(theirs, daemon.config))
     child.start()
