@@ -97,6 +97,7 @@ class Ask:
     target: str  # path and query behind the endpoint, exactly as it is signed and sent
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float  # for the whole answer
+    max_bytes: int = 4_000_000  # of the body; a longer one is given up there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +109,7 @@ class Answer:
     body: bytes
     received_at: datetime  # aware, UTC
     target: str = ""  # what was asked: the target of the ask that this answers
+    cut: bool = False  # it was longer than `Ask.max_bytes`, and this is its beginning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +135,8 @@ class Poll(Protocol):
     """One thing that we ask for again and again. Pure like a source: what it knows is in its arguments.
 
     Note for who writes one (the poller keeps to this):
-    `read` gets every whole answer that is no redirect, whatever its status, and may explain it with
+    `read` gets every answer that is no redirect, whatever its status (one that is ``cut`` too: it may ask for less
+    the next time, or find it unreadable), and may explain it with
     `PollUnavailable` in its own words. `Unreadable` for an answer that is not 2xx means "nothing special": the
     poller then explains the status itself (429 and 503 honour Retry-After). `Unreadable` for a 2xx: the cursor
     stays, the body becomes a letter (once, not once per try), a fault stands, and it is asked again with backoff;

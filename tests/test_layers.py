@@ -53,10 +53,13 @@ TABLE: dict[str, set[str]] = {
     "bodies": set(),
     "guard": {"bodies", "errors"},
     "listener": {"errors", "header_lines"},
-    "receiver": {"intake", "outbox", "source", "errors", "guard", "redact", "faults", "clock"},
+    "receiver": {"intake", "outbox", "reading", "source", "errors", "guard", "redact", "faults", "clock"},
     "callbacks": {"receiver", "intake", "outbox", "source", "guard", "faults"},
     "forwarder": {"outbox", "sink", "retry", "errors", "faults", "clock"},
-    "poller": {"intake", "outbox", "source", "event", "retry", "errors", "faults", "redact", "clock", "wary"},
+    "poller": {
+        *("intake", "outbox", "reading", "source", "event", "retry", "errors", "faults", "redact", "clock"),
+        "wary",
+    },
     # the one thing that is written to a device, by a command and by the daemon on its timer
     "provisioning": {"errors", "wary"},
     "liveness": {"outbox", "event", "errors", "faults", "clock"},

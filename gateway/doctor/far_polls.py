@@ -1,6 +1,7 @@
 """A system that is polled as it is looked at: the way to it, then one request that changes nothing."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import anyio
@@ -20,7 +21,6 @@ CODES = frozenset({
 })  # fmt: skip
 _LAN, _CLOUD = "camlytics", "camlytics_cloud"
 _PORTS = {"https": 443, "http": 80}
-_MOST_BYTES = 1_000_000
 _LEAST_S = 0.5
 
 
@@ -89,7 +89,7 @@ def _far_end(config: Config, family: str, name: str) -> FarEnd:
 
 
 def _spoken(end: FarEnd, endpoint: str, family: str, timeout_s: float) -> Iterator[Finding]:
-    from gateway.poller.trouble import refused  # noqa: PLC0415 - see above
+    from gateway.poller.trouble import refused, too_large  # noqa: PLC0415 - see above
     from gateway.sources.camlytics.steps import newest  # noqa: PLC0415 - see above
 
     ask = newest() if family == _LAN else Ask(target="/", timeout_s=timeout_s)
@@ -97,6 +97,8 @@ def _spoken(end: FarEnd, endpoint: str, family: str, timeout_s: float) -> Iterat
         answer = anyio.run(_fetched, endpoint, ask, timeout_s)
         if family == _LAN and not 200 <= answer.status <= 299:
             raise refused(endpoint, answer)
+        if family == _LAN and answer.cut:
+            raise too_large(endpoint, len(answer.body))
         if answer.status >= 500:
             raise refused(endpoint, answer)
     except PollUnavailable as error:
@@ -120,8 +122,8 @@ def _spoken(end: FarEnd, endpoint: str, family: str, timeout_s: float) -> Iterat
 async def _fetched(endpoint: str, ask: Ask, timeout_s: float) -> Answer:
     from gateway.poller.fetching import Fetcher  # noqa: PLC0415 - see above
 
-    fetcher = Fetcher(endpoint, max_bytes=_MOST_BYTES)
+    fetcher = Fetcher(endpoint)
     try:
-        return await fetcher.fetch(Ask(target=ask.target, headers=ask.headers, timeout_s=round(timeout_s, 1)))
+        return await fetcher.fetch(replace(ask, timeout_s=round(timeout_s, 1)))
     finally:
         await fetcher.close()

@@ -1,4 +1,4 @@
-"""One connection to a polled system: one ask, one whole answer, within one deadline and one size.
+"""One connection to a polled system: one ask, one answer, within one deadline and one size.
 
 The client is imported when the first poll starts. It has no deadline for a whole exchange, so each has one
 of its own; redirects and proxies from the environment are never followed.
@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 import anyio
 
 from gateway import clock, wary
-from gateway.poller.trouble import broken, late, redirected, too_large
+from gateway.poller.trouble import broken, late, redirected
 from gateway.source import Answer, Ask
 
 if TYPE_CHECKING:
     import httpx2
 
-MAX_BYTES = 16_000_000
 _CLOSE_S = 2.0
 # What the client lets through unwrapped: an alert of TLS 1.3 after the handshake, a stream closed under it.
 _BROKEN = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
@@ -31,12 +30,11 @@ def trust() -> ssl.SSLContext:
 class Fetcher:
     """The way to one endpoint."""
 
-    def __init__(self, endpoint: str, *, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, endpoint: str) -> None:
         import httpx2  # noqa: PLC0415 - a gateway that polls nothing does not pay for it
 
         self._httpx = httpx2
         self._endpoint = endpoint.rstrip("/")
-        self._max_bytes = max_bytes
         self._client: httpx2.AsyncClient | None = None
 
     async def fetch(self, ask: Ask) -> Answer:
@@ -75,7 +73,7 @@ class Fetcher:
         try:
             if response.is_redirect:
                 raise redirected(self._endpoint, response.status_code, response.headers.get("location", ""))
-            body = await self._body(response)
+            body, cut = await _body(response, ask.max_bytes)
         finally:
             with anyio.CancelScope(shield=True):
                 await response.aclose()
@@ -85,19 +83,22 @@ class Fetcher:
             body=body,
             received_at=clock.now(),
             target=ask.target,
+            cut=cut,
         )
-
-    async def _body(self, response: "httpx2.Response") -> bytes:
-        body = bytearray()
-        async with aclosing(response.aiter_raw()) as chunks:
-            async for chunk in chunks:
-                body += chunk
-                if len(body) > self._max_bytes:
-                    raise too_large(self._endpoint, self._max_bytes)
-        return bytes(body)
 
     def _opened(self) -> "httpx2.AsyncClient":
         if self._client is None:
             secure = self._endpoint.startswith("https:")
             self._client = wary.client(verify=trust() if secure else False)
         return self._client
+
+
+async def _body(response: "httpx2.Response", most: int) -> tuple[bytes, bool]:
+    """Give the body, and whether it was given up because it is longer than it may be."""
+    body = bytearray()
+    async with aclosing(response.aiter_raw()) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > most:
+                return bytes(memoryview(body)[:most]), True
+    return bytes(body), False

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import anyio
 import structlog
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 
 from gateway import clock
 from gateway.errors import PollUnavailable, StoreUnavailable, Unreadable
@@ -18,15 +18,18 @@ from gateway.outbox import Outbox, PollCursor, polls
 from gateway.poller.fetching import Fetcher
 from gateway.poller.shelf import Shelf
 from gateway.poller.standing import Standing
-from gateway.poller.trouble import refused
+from gateway.poller.trouble import refused, too_large
 from gateway.poller.troubles import Troubles
 from gateway.poller.turns import Turns
+from gateway.reading.json_body import marks
 from gateway.retry import Backoff
 from gateway.source import Answer, Aside, Ask, Page, Poll, TakesOver
 
 log = structlog.get_logger()
 
-_THREAD_FROM = 131_072  # bytes; reading more would hold up the replies to devices
+# What is longer, or has more parts, is read in a thread: it would hold up the replies to devices.
+_THREAD_FROM = 131_072  # bytes
+_HEAVY = 1_000  # parts; some ten milliseconds
 _BACKOFF = Backoff(base_s=1.0, cap_s=60.0)
 _STORE_S = 5.0  # the store says itself what is wrong with it
 _PATIENCE = 2  # failures in a row before a system that did answer is said not to
@@ -45,6 +48,7 @@ class Loop:
         faults: Faults,
         troubles: Troubles,
         turns: Turns,
+        reading: CapacityLimiter,
         tell: Callable[[Standing], None],
     ) -> None:
         self.poll = poll
@@ -54,6 +58,7 @@ class Loop:
         self._faults = faults
         self._troubles = troubles
         self._turns = turns
+        self._reading = reading
         self._tell = tell
         self._rng = random.Random()
         self._shelf = Shelf(outbox, poll.name, poll.source)
@@ -116,8 +121,8 @@ class Loop:
     async def _page(self, answer: Answer, cursor: Mapping[str, Json]) -> Page:
         """Have the answer read; one that cannot be read leaves the place where it is."""
         try:
-            if len(answer.body) >= _THREAD_FROM:
-                return await to_thread.run_sync(self.poll.read, answer, cursor)
+            if len(answer.body) >= _THREAD_FROM or marks(answer.body) > _HEAVY:
+                return await to_thread.run_sync(self.poll.read, answer, cursor, limiter=self._reading)
             return self.poll.read(answer, cursor)
         except PollUnavailable:
             raise
@@ -130,11 +135,14 @@ class Loop:
         ) as bug:  # a bug of ours must not end the poll, and the far end keeps what we cannot read
             log.exception("source_failed", source=self.poll.source, poll=self.poll.name)
             reason = f"the gateway failed on it ({type(bug).__name__})"
+        if answer.cut:
+            reason = f"it is longer than {len(answer.body)} bytes"
         if await self._shelf.whole(answer, reason):
             log.warning("poll_unreadable", poll=self.poll.name, reason=reason)
-        path = answer.target.partition("?")[0]
+        if answer.cut:
+            raise too_large(self.poll.endpoint, len(answer.body))
         raise PollUnavailable(
-            f"{self.poll.endpoint}: its answer to {path} could not be read: {reason[:_SHOWN]}.",
+            f"{self.poll.endpoint}: its answer to {_path(answer)} could not be read: {reason[:_SHOWN]}.",
             fault="poll_unreadable",
         )
 

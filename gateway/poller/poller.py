@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import anyio
 import structlog
+from anyio import CapacityLimiter
 from anyio.abc import TaskGroup
 
 from gateway.faults import Faults
@@ -42,6 +43,7 @@ class Poller:
         self._keep_running = keep_running
         self._troubles = Troubles(faults)
         self._turns = Turns(outbox)
+        self._reading = CapacityLimiter(1)  # of large answers, or together they would take what devices need
         self._driven: dict[str, _Driven] = {}
 
     def __len__(self) -> int:
@@ -73,7 +75,16 @@ class Poller:
 
     def _start(self, tasks: TaskGroup, poll: Poll) -> None:
         self._troubles.drive(poll.name)
-        loop = Loop(poll, self._outbox, self._intake, self._faults, self._troubles, self._turns, self._tell)
+        loop = Loop(
+            poll,
+            self._outbox,
+            self._intake,
+            self._faults,
+            self._troubles,
+            self._turns,
+            self._reading,
+            self._tell,
+        )
         driven = self._driven[poll.name] = _Driven(loop)
         tasks.start_soon(self._drive, driven)
 

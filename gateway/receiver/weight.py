@@ -6,6 +6,7 @@ device sends is not read at all.
 """
 
 from gateway.intake import MOST_EVENTS
+from gateway.reading.json_body import marks
 
 HEAVY = 1_000  # some ten milliseconds
 MOST_TAGS = 20_000  # a counter's day of minutes has 6,000
@@ -17,8 +18,7 @@ def parts(body: bytes) -> int:
     """Count what a reader has to tell apart: tags of XML, or its attributes, else the marks of JSON."""
     if is_xml(body):
         return max(body.count(b"<"), body.count(b"=") // _ATTRIBUTES)
-    # By leaving them out, which looks at a picture 16 letters at a time where `count` looks at each: 11 µs, not 74.
-    return sum(len(body) - len(body.replace(mark, b"")) for mark in (b'"', b",", b"[", b"{"))
+    return marks(body)
 
 
 def is_xml(body: bytes) -> bool:

@@ -19,6 +19,7 @@ class Scripted:
     spacing_s: float = 0.0
     target: str = "/x?b=%2F+~&a=1"
     timeout_s: float = 5.0
+    max_bytes: int = 4_000_000
     reads: Callable[[Answer, Cursor], Page] | None = None
     nonces: list[int] = field(default_factory=list, compare=False)
     moments: list[float] = field(default_factory=list, compare=False)
@@ -27,7 +28,12 @@ class Scripted:
     def ask(self, cursor: Cursor, now: datetime, nonce: int) -> Ask:
         self.nonces.append(nonce)
         self.moments.append(now.timestamp())
-        return Ask(target=self.target, headers={"x-sign": "s"}, timeout_s=self.timeout_s)
+        return Ask(
+            target=self.target,
+            headers={"x-sign": "s"},
+            timeout_s=self.timeout_s,
+            max_bytes=self.max_bytes,
+        )
 
     def read(self, answer: Answer, cursor: Cursor) -> Page:
         self.answers.append(answer)

@@ -1,6 +1,8 @@
 """The poller with polls of its own: turns, nonces, places, letters and what it does when a poll has a bug."""
 
 import json
+import threading
+import time
 from itertools import pairwise
 
 import pytest
@@ -10,7 +12,6 @@ from scripted_polls import Scripted
 
 from gateway import clock
 from gateway.errors import PollUnavailable, StoreUnavailable, Unreadable
-from gateway.poller import fetching
 from gateway.simulate.camlytics import Camlytics, Pc, Says
 from gateway.source import Aside, Notice, Page, Reading
 
@@ -24,6 +25,10 @@ def server():
     with Camlytics(Pc(HandClock(0.0), rate=0)) as listening:
         listening.always = GOOD
         yield listening
+
+
+def _unreadable(answer, cursor):
+    raise Unreadable("no page")
 
 
 def place(directory, name="test.one"):
@@ -196,14 +201,37 @@ async def test_notices_stand_until_a_page_comes_without_them(tmp_path, server):
         await site.until(lambda: "totals_differ" not in site.codes(), "it stays")
 
 
-async def test_an_answer_that_is_too_large_is_given_up_early(tmp_path, server, monkeypatch):
-    """An answer beyond the limit is not read to its end, and that is said."""
-    monkeypatch.setattr(fetching, "MAX_BYTES", 1000)
-    monkeypatch.setattr(fetching.Fetcher.__init__, "__kwdefaults__", {"max_bytes": 1000})
-    server.always = Says(body=b"x" * 5000)
+async def test_an_answer_that_is_too_large_is_given_up_early(tmp_path, server):
+    """Of an answer that is longer than asked for only the beginning is read; that is said, and kept as a letter."""
+    server.always = Says(body=b"x" * 500_000)
+    poll = Scripted(server.url, max_bytes=1000, reads=_unreadable)
     async with polled(tmp_path) as site:
-        await site.put(Scripted(server.url))
+        await site.put(poll)
         await site.until(lambda: "poll_too_large" in site.codes(), "nothing is said")
+        assert "its answer is larger than 1000 bytes" in site.fault("poll_too_large")
+        assert {(True, 1000)} == {(answer.cut, len(answer.body)) for answer in poll.answers}
+        assert [("it is longer than 1000 bytes",)] == rows(tmp_path, "SELECT reason FROM letters")
+
+
+@pytest.mark.parametrize("body", [b"[" + b"0," * 2_000 + b"0]", b"[" + b" " * 140_000 + b"]"])
+async def test_an_answer_of_many_parts_is_read_beside_the_loop_and_one_at_a_time(tmp_path, server, body):
+    """However short it is: what is heavy never runs on the loop's thread, and two never at once."""
+    server.always = Says(body=body)
+    threads, at_once, most = [], [], []
+
+    def read(answer, cursor):
+        at_once.append(1)
+        most.append(len(at_once))
+        threads.append(threading.get_ident())
+        time.sleep(0.05)
+        at_once.pop()
+        return Page(reading=Reading(()), cursor={}, save=False)
+
+    async with polled(tmp_path) as site:
+        await site.put(*(Scripted(server.url, name=f"test.{number}", reads=read) for number in range(3)))
+        await site.until(lambda: len(threads) >= 9, "nothing is read")
+    assert threading.get_ident() not in threads
+    assert {1} == set(most)
 
 
 async def test_an_event_that_the_store_cannot_keep_does_not_hold_up_its_page(tmp_path, server):

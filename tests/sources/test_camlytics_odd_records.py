@@ -4,10 +4,13 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from camlytics_pages import CHANNEL, HALL, LISBON, NOW, following, record
+from camlytics_pages import CHANNEL, HALL, LISBON, NOW, answer, following, record
 
+from gateway.errors import Unreadable
+from gateway.reading.json_body import marks
 from gateway.source import Post
 from gateway.sources.camlytics import Camlytics, CamlyticsPoll, Instance
+from gateway.sources.camlytics.steps import newest, next_ask
 from gateway.sources.camlytics_cloud.values import cloud_ms, moment, ms_of
 
 POLL = CamlyticsPoll(HALL)
@@ -123,3 +126,38 @@ def test_hourly_sums_of_the_doubled_hour_are_two_hours():
         (other.time, other.end),
     ]
     assert one.id != other.id
+
+
+def test_a_page_of_more_records_than_were_asked_for_is_refused():
+    """Forty thousand good records in answer to an ask for fifty are not made events, and the reason says it."""
+    page = json.dumps([record(number) for number in range(1, HALL.limit + 2)]).encode()
+    with pytest.raises(Unreadable, match="more than the 50 events that were asked for"):
+        following(POLL, page)
+    broken = b'[{"event_id": 1e999},' + page[1:]  # then its records are looked at one by one
+    with pytest.raises(Unreadable, match="more than the 50 events that were asked for"):
+        following(POLL, broken)
+    assert HALL.limit == len(following(POLL, json.loads(page)[: HALL.limit]).reading.events)
+
+
+@pytest.mark.parametrize("item", [b"0", b"{}", b"[]", b'""', b'{"event_id":1e999}'])
+def test_a_page_of_more_parts_than_its_records_can_have_is_not_read(item, monkeypatch):
+    """A megabyte of commas is refused by a count before anything of it is read, errands too."""
+    read = []
+    monkeypatch.setattr("gateway.sources.camlytics.pages.read_json", read.append)
+    body = b"[" + (item + b",") * (1_000_000 // (len(item) + 1)) + b"0]"
+    with pytest.raises(Unreadable, match="parts, and what was asked for has at most 12000"):
+        following(POLL, body)
+    errand = {"errand": {"do": "channels", "at": 0}}
+    page = POLL.read(answer("/v1/json/channels", body), errand)
+    assert ("labels" in page.cursor, "errand" in page.cursor) == (False, False)
+    assert [] == read
+
+
+def test_what_may_come_grows_with_what_is_asked_for():
+    """The newest event alone may be some kilobytes, a page of five hundred two megabytes, and real events are far below."""
+    asked = [next_ask(Instance(name="pc", limit=limit), {}, NOW).max_bytes for limit in (50, 500, 10_000)]
+    assert newest().max_bytes < asked[0] < asked[1] < 2_200_000
+    assert 16_000_000 == asked[2]
+    page = json.dumps([record(number) for number in range(1, 51)]).encode()
+    assert len(page) < asked[0] / 4
+    assert marks(page) < 12_000 / 2

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gateway.errors import Unreadable
 from gateway.event import Json
-from gateway.reading.json_body import read_json
+from gateway.reading.json_body import marks, read_json
 from gateway.source import Aside
 from gateway.sources.camlytics.told import Told, by_rest
 from gateway.sources.camlytics.values import whole, without_paths
@@ -15,6 +15,9 @@ _FEW = 3  # so many records that are all broken may be chance; more are another 
 _LENIENT = json.JSONDecoder(strict=False)
 _EDGE = "\0 \t\r\n"
 _BETWEEN = " \t\r\n,"
+_EVENT_MARKS = 200  # as `marks` counts them; a real event has 75
+_ROOM_MARKS = 2_000
+_MOST_MARKS = 100_000  # of any other list
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +32,9 @@ class Sheet:
     repaired: bool
 
 
-def read_page(body: bytes) -> Sheet:
-    """Read a page, or raise `Unreadable` when it is none, or when nothing of it can be read."""
+def read_page(body: bytes, limit: int) -> Sheet:
+    """Read a page of so many records, or raise `Unreadable` when it is none, or when nothing of it can be read."""
+    _weigh(body, _ROOM_MARKS + limit * _EVENT_MARKS)
     told: dict[tuple[int, str], Told] = {}
     aside: list[Aside] = []
     numbers: list[int] = []
@@ -38,6 +42,8 @@ def read_page(body: bytes) -> Sheet:
     count, repaired = 0, False
     for item, raw, mended, why in _records(body):
         count += 1
+        if count > limit:
+            raise Unreadable(f"it holds more than the {limit} events that were asked for")
         repaired |= mended
         one, reason = (None, why) if why is not None else _one(item)
         if one is not None:
@@ -54,6 +60,12 @@ def read_page(body: bytes) -> Sheet:
     return Sheet(ordered, tuple(aside), tuple(numbers), tuple(unread), count, repaired)
 
 
+def _weigh(body: bytes, most: int) -> None:
+    """Refuse what makes more work than any list that is asked for, before that work."""
+    if (counted := marks(body)) > most:
+        raise Unreadable(f"it has {counted} parts, and what was asked for has at most {most}")
+
+
 def _one(item: Json) -> tuple[Told | None, str]:
     if not isinstance(item, dict):
         return None, "a record is not an object"
@@ -67,6 +79,7 @@ def _one(item: Json) -> tuple[Told | None, str]:
 
 def read_list(body: bytes) -> list[Json]:
     """Read a bare array."""
+    _weigh(body, _MOST_MARKS)
     read, _ = read_json(body)
     if not isinstance(read, list):
         raise Unreadable("it is JSON and no list, so it is no answer of Camlytics")

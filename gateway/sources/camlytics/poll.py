@@ -84,7 +84,8 @@ class CamlyticsPoll:
             return self._errand(answer, path, cursor)
         if not 200 <= answer.status <= 299:
             raise Unreadable("it is no answer with events")
-        sheet, place = read_page(answer.body), place_of(cursor)
+        limit = 1 if is_newest(answer.target) else self.instance.limit
+        sheet, place = read_page(answer.body, limit), place_of(cursor)
         if is_newest(answer.target):
             return self._begun(sheet, answer, cursor)
         if is_follow(answer.target):

@@ -20,6 +20,10 @@ _LOOK_MS = 600_000
 _FRESH_MS = 20_000  # an errand that did not succeed by then is given up: events come first
 _MARGIN_S = 10.0
 _ERRAND_S = 10.0
+_EVENT_BYTES = 4_096  # a real one has 700
+_ROOM_BYTES = 65_536
+_MOST_BYTES = 16_000_000
+_ERRAND_BYTES = 2_000_000
 
 _API = "/v1/json/"
 EVENTS, CHANNELS = f"{_API}events", f"{_API}channels"
@@ -68,20 +72,20 @@ def next_ask(instance: Instance, cursor: Cursor, now: datetime) -> Ask:
     place, errand = place_of(cursor), cursor.get("errand")
     now_ms = ms_of(now)
     if isinstance(errand, Mapping) and 0 <= now_ms - (_number(errand, "at") or 0) <= _FRESH_MS:
-        return Ask(target=_errand(errand), timeout_s=_ERRAND_S)
+        return Ask(target=_errand(errand), timeout_s=_ERRAND_S, max_bytes=_ERRAND_BYTES)
     if place.last is None and instance.start == "now":
         return newest()
     if place.mark is not None and _look_back(place, instance, now_ms):
         since = max(place.mark - OVERLAP, 0)
-        return Ask(target=_events(sinceId=since, order="ASC", limit=instance.limit), timeout_s=_ERRAND_S)
+        return _events(_ERRAND_S, sinceId=since, order="ASC", limit=instance.limit)
     wait = int(instance.wait_s)
-    target = _events(sinceId=place.last or 0, order="ASC", limit=instance.limit, timeout=wait)
-    return Ask(target=target, timeout_s=wait + _MARGIN_S)
+    since = place.last or 0
+    return _events(wait + _MARGIN_S, sinceId=since, order="ASC", limit=instance.limit, timeout=wait)
 
 
 def newest() -> Ask:
     """Ask for the newest event alone: what is asked first, and what may be asked at any time."""
-    return Ask(target=_events(order="DESC", limit=1), timeout_s=_ERRAND_S)
+    return _events(_ERRAND_S, order="DESC", limit=1)
 
 
 def is_follow(target: str) -> bool:
@@ -110,8 +114,9 @@ def _errand(errand: Mapping[str, Json]) -> str:
     return f"{TOTALS[what]}?{urlencode(span)}"
 
 
-def _events(**query: int | str) -> str:
-    return f"{EVENTS}?{urlencode(query)}"
+def _events(timeout_s: float, **query: int | str) -> Ask:
+    most = min(_ROOM_BYTES + int(query["limit"]) * _EVENT_BYTES, _MOST_BYTES)
+    return Ask(target=f"{EVENTS}?{urlencode(query)}", timeout_s=timeout_s, max_bytes=most)
 
 
 def _number(stored: Mapping[str, Json], name: str) -> int | None:
