@@ -5,7 +5,7 @@ state or reads a clock: all that it may use is in its arguments. It is told noth
 Its only exception is `Unreadable`; a poll has `PollUnavailable` beside it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -120,6 +120,24 @@ class Aside:
     body: bytes  # the record as it came, as far as it can be told apart
 
 
+MOST_ASIDE = 50  # of one answer: who looks at the letters has seen enough by then
+
+
+@dataclass(slots=True)
+class Asides:
+    """Collects records that could not be read: the first ones as they came, the rest by their number."""
+
+    kept: list[Aside] = field(default_factory=list)
+    left_out: int = 0
+
+    def add(self, reason: str, body: Callable[[], bytes]) -> None:
+        """Take one record; ``body`` is only made when it is kept."""
+        if len(self.kept) < MOST_ASIDE:
+            self.kept.append(Aside(reason=reason, body=body()))
+        else:
+            self.left_out += 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """What a poll made of one answer. Events and cursor go to disk in one transaction."""
@@ -128,6 +146,7 @@ class Page:
     cursor: Cursor  # what the next ask begins from
     more: bool = False  # this page was full: ask again at once
     aside: Sequence[Aside] = ()  # records that the cursor passes over; they are letters before it moves
+    left_out: int = 0  # how many more it passes over; the letters have their number (`Asides`)
     save: bool = True  # False: nothing of this cursor needs to outlive the process (an empty page, say)
 
 

@@ -4,6 +4,7 @@ import random
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import anyio
 import structlog
@@ -23,7 +24,7 @@ from gateway.poller.troubles import Troubles
 from gateway.poller.turns import Turns
 from gateway.reading.json_body import marks
 from gateway.retry import Backoff
-from gateway.source import Answer, Aside, Ask, Page, Poll, TakesOver
+from gateway.source import Answer, Aside, Asides, Ask, Page, Poll, TakesOver
 
 log = structlog.get_logger()
 
@@ -151,7 +152,7 @@ class Loop:
         began = clock.steady()
         with anyio.CancelScope(shield=True):
             if page.aside:
-                await self._set_aside(answer, page.aside)
+                await self._set_aside(answer, page.aside, page.left_out)
             events = page.reading.events
             if events or page.save:
                 place = PollCursor(self.poll.name, page.cursor)
@@ -172,24 +173,24 @@ class Loop:
 
     async def _keep_singly(self, answer: Answer, page: Page, place: PollCursor) -> Kept:
         """Keep what can be kept of a page that the store does not take as a whole; the place moves last."""
-        new, failed = 0, []
+        new, failed = 0, Asides()
         for event in page.reading.events:
             try:
                 new += (await self._intake.keep([event], answer.received_at, path=_path(answer))).new
             except StoreUnavailable:
                 raise
             except Unreadable as unreadable:
-                failed.append(_as_aside(event, str(unreadable)))
+                failed.add(str(unreadable), partial(_written, event))
             except Exception as bug:  # the same: this event becomes a letter, and the others are kept
                 log.exception("append_failed", source=self.poll.source, poll=self.poll.name)
-                failed.append(_as_aside(event, f"the gateway failed on it ({type(bug).__name__})"))
-        if failed:
-            await self._set_aside(answer, failed)
+                failed.add(f"the gateway failed on it ({type(bug).__name__})", partial(_written, event))
+        if failed.kept:
+            await self._set_aside(answer, failed.kept, failed.left_out)
         await self._intake.keep([], answer.received_at, cursor=place)
         return Kept(new)
 
-    async def _set_aside(self, answer: Answer, asides: Sequence[Aside]) -> None:
-        if not (new := await self._shelf.records(answer, asides)):
+    async def _set_aside(self, answer: Answer, asides: Sequence[Aside], left_out: int) -> None:
+        if not (new := await self._shelf.records(answer, asides, left_out)):
             return
         sentence = f"{new} records of {self.poll.endpoint} could not be read: {asides[0].reason[:_SHOWN]}."
         if self._faults.report("records_unreadable", self.poll.name, sentence):
@@ -234,7 +235,5 @@ def _path(answer: Answer) -> str:
     return answer.target.partition("?")[0]
 
 
-def _as_aside(event: Event, reason: str) -> Aside:
-    return Aside(
-        reason=reason, body=repr((event.id, event.kind, event.time, event.data)).encode("utf-8", "replace")
-    )
+def _written(event: Event) -> bytes:
+    return repr((event.id, event.kind, event.time, event.data)).encode("utf-8", "replace")

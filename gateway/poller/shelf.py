@@ -37,20 +37,26 @@ class Shelf:
         self._kept[reason] = now
         return True
 
-    async def records(self, answer: Answer, asides: Sequence[Aside]) -> int:
-        """Keep records that could not be read, each once; those of one answer share a letter while they fit."""
+    async def records(self, answer: Answer, asides: Sequence[Aside], left_out: int = 0) -> int:
+        """Keep records that could not be read, each once; those of one answer share a letter while they fit.
+
+        ``left_out`` more could not be read: the first letter says so. Gives how many there are that are news.
+        """
         marks = {hashlib.blake2b(aside.body, digest_size=8).digest(): aside for aside in asides}
         asides = [aside for mark, aside in marks.items() if mark not in self._marks]
-        for together in _parcels(asides):
+        if not asides:
+            return 0
+        for number, together in enumerate(_parcels(asides)):
             more = f" (and {len(together) - 1} more records)" if len(together) > 1 else ""
+            if left_out and not number:
+                more += f" (and {left_out} that are in no letter)"
             body = together[0].body
             if len(together) > 1:
                 body = b"[" + b",\n".join(aside.body for aside in together) + b"]"
             await self._keep(f"{together[0].reason}{more}", answer, body, whole=False)
-        self._marks |= dict.fromkeys(marks)
-        while len(self._marks) > _MOST_MARKS:
-            del self._marks[next(iter(self._marks))]
-        return len(asides)
+        # Made anew: taken out one by one at the front, each would be looked for behind all that are gone already.
+        self._marks = dict.fromkeys([*self._marks, *marks][-_MOST_MARKS:])
+        return len(asides) + left_out
 
     async def _keep(self, reason: str, answer: Answer, body: bytes, *, whole: bool) -> None:
         head = {

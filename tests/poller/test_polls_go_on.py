@@ -1,8 +1,10 @@
 """What one page or one far end can do: it holds up nothing behind it, loses nothing unsaid, and fills nothing."""
 
 import json
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from camlytics_site import LISBON, HandClock, poll, polled
@@ -10,8 +12,9 @@ from keeping import count, counter, rows
 from scripted_polls import Scripted
 
 from gateway.event import event_id
+from gateway.poller.shelf import Shelf
 from gateway.simulate.camlytics import Camlytics, Pc, Says
-from gateway.source import Aside, Page, Reading
+from gateway.source import Answer, Aside, Page, Reading
 from gateway.sources.camlytics.walltime import ms_of
 
 pytestmark = pytest.mark.anyio
@@ -68,6 +71,35 @@ async def test_all_records_that_could_not_be_read_are_in_letters(tmp_path, serve
     letters = [json.loads(body) for (body,) in rows(tmp_path, "SELECT body FROM letters ORDER BY number")]
     assert list(range(400)) == [one["event_id"] for letter in letters for one in letter]
     assert 2 <= len(letters) <= 5
+
+
+async def test_what_is_in_no_letter_is_counted_in_the_words_of_one(tmp_path, server):
+    """An answer with more broken records than are kept says in its first letter and in its fault how many there were."""
+    asides = [Aside(reason="odd", body=b"[%d]" % at) for at in range(3)]
+    page = Page(reading=Reading(()), cursor={"at": 1}, aside=asides, left_out=350)
+    async with polled(tmp_path) as site:
+        await site.put(Scripted(server.url, reads=_gives(page)))
+        await site.until(lambda: _moved(tmp_path), "the place does not move")
+        assert "353 records of" in site.fault("records_unreadable")
+    assert [("odd (and 2 more records) (and 350 that are in no letter)",)] == rows(
+        tmp_path, "SELECT reason FROM letters"
+    )
+
+
+async def test_remembering_records_takes_time_by_their_number_only():
+    """Two hundred thousand broken records of one answer cost a second and not a minute, and a thousand are remembered."""
+
+    async def keep_letter(**_letter):
+        pass
+
+    shelf = Shelf(SimpleNamespace(keep_letter=keep_letter), "test.one", "test")
+    asides = [Aside(reason="odd", body=b"%d" % at) for at in range(200_000)]
+    answer = Answer(status=200, headers={}, body=b"", received_at=datetime.now(UTC))
+    began = time.process_time()
+    assert 200_000 == await shelf.records(answer, asides)
+    assert time.process_time() - began < 8.0
+    assert 0 == await shelf.records(answer, asides[-1_000:])
+    assert 1_000 == await shelf.records(answer, asides[-2_000:-1_000])
 
 
 async def test_a_system_cannot_invent_devices_without_end(tmp_path, server, monkeypatch):

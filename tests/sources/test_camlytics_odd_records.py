@@ -1,6 +1,7 @@
 """Records that no honest PC writes, and the hour that comes twice: nothing of them stops or misleads the poll."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from camlytics_pages import CHANNEL, HALL, LISBON, NOW, answer, following, recor
 
 from gateway.errors import Unreadable
 from gateway.reading.json_body import marks
-from gateway.source import Post
+from gateway.source import MOST_ASIDE, Post
 from gateway.sources.camlytics import Camlytics, CamlyticsPoll, Instance
 from gateway.sources.camlytics.steps import newest, next_ask
 from gateway.sources.camlytics_cloud.values import cloud_ms, moment, ms_of
@@ -161,3 +162,12 @@ def test_what_may_come_grows_with_what_is_asked_for():
     page = json.dumps([record(number) for number in range(1, 51)]).encode()
     assert len(page) < asked[0] / 4
     assert marks(page) < 12_000 / 2
+
+
+def test_of_many_broken_records_the_first_are_kept_and_the_rest_counted():
+    """An answer in which hundreds cannot be read costs no more memory than the letters that somebody may look at."""
+    poll = CamlyticsPoll(replace(HALL, limit=500))
+    page = following(poll, [record(1), *({"event_id": number} for number in range(2, 400))])
+    assert (1, MOST_ASIDE, 398 - MOST_ASIDE) == (len(page.reading.events), len(page.aside), page.left_out)
+    few = following(poll, [record(1), {"event_id": 2}])
+    assert (1, 0) == (len(few.aside), few.left_out)

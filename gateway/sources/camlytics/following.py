@@ -57,6 +57,7 @@ def follow(instance: Instance, sheet: Sheet, place: Place, answer: Answer, befor
         cursor=after,
         more=full or not is_follow(answer.target) or "errand" in after,
         aside=sheet.aside,
+        left_out=sheet.left_out,
         save=bool(fresh or sheet.aside) or _said(after) != _said(before),
     )
 

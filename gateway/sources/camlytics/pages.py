@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.errors import Unreadable
 from gateway.event import Json
 from gateway.reading.json_body import marks, read_json
-from gateway.source import Aside
+from gateway.source import Aside, Asides
 from gateway.sources.camlytics.told import Told, by_rest
 from gateway.sources.camlytics.values import whole, without_paths
 
@@ -26,6 +27,7 @@ class Sheet:
 
     told: tuple[Told, ...]
     aside: tuple[Aside, ...]
+    left_out: int  # how many more could not be read
     numbers: tuple[int, ...]  # of the events that could be read, in the order in which they came
     unread: tuple[int, ...]  # of the records that could not
     records: int
@@ -36,7 +38,7 @@ def read_page(body: bytes, limit: int) -> Sheet:
     """Read a page of so many records, or raise `Unreadable` when it is none, or when nothing of it can be read."""
     _weigh(body, _ROOM_MARKS + limit * _EVENT_MARKS)
     told: dict[tuple[int, str], Told] = {}
-    aside: list[Aside] = []
+    asides = Asides()
     numbers: list[int] = []
     unread: list[int] = []
     count, repaired = 0, False
@@ -50,14 +52,14 @@ def read_page(body: bytes, limit: int) -> Sheet:
             told[one.number or 0, one.stated] = one
             numbers.append(one.number or 0)
         else:
-            aside.append(Aside(reason=reason or "", body=without_paths(raw or _written(item))))
+            asides.add(reason, partial(_shown, item, raw))
             number = whole(item.get("event_id")) if isinstance(item, dict) else None
             if number is not None:
                 unread.append(number)
     if count > _FEW and not told:
-        raise Unreadable(f"none of its {count} records can be read: {aside[0].reason}")
+        raise Unreadable(f"none of its {count} records can be read: {asides.kept[0].reason}")
     ordered = tuple(told[key] for key in sorted(told))
-    return Sheet(ordered, tuple(aside), tuple(numbers), tuple(unread), count, repaired)
+    return Sheet(ordered, tuple(asides.kept), asides.left_out, tuple(numbers), tuple(unread), count, repaired)
 
 
 def _weigh(body: bytes, most: int) -> None:
@@ -127,5 +129,5 @@ def _next(page: str, at: int) -> int:
     return at
 
 
-def _written(item: Json) -> bytes:
-    return json.dumps(item, ensure_ascii=True).encode()
+def _shown(item: Json, raw: bytes) -> bytes:
+    return without_paths(raw or json.dumps(item, ensure_ascii=True).encode())

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 from gateway.errors import Unreadable
 from gateway.event import Event, Json
-from gateway.source import Answer, Aside, Ask, Cursor
+from gateway.source import Answer, Asides, Ask, Cursor
 from gateway.sources.camlytics_cloud.answers import Item, items_of
 from gateway.sources.camlytics_cloud.records import SOURCE, Reader, digest, shareable
 from gateway.sources.camlytics_cloud.rules import Rules
@@ -90,23 +91,21 @@ def number(cursor: Cursor, name: str) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def events_in(items: Sequence[Item], reader: Reader, *, repaired: bool) -> tuple[list[Event], list[Aside]]:
+def events_in(items: Sequence[Item], reader: Reader, *, repaired: bool) -> tuple[list[Event], Asides]:
     """Make events of records, each with a place of its own for what cannot be read; one fact comes once."""
     events: dict[str, Event] = {}
-    aside = []
+    asides = Asides()
     for item in items:
         try:
             event = reader.event(item, repaired=repaired)
         except Unreadable as unreadable:
-            aside.append(Aside(reason=str(unreadable), body=shareable(item)))
+            asides.add(str(unreadable), partial(shareable, item))
             continue
         except Exception as bug:  # noqa: BLE001 - a bug of ours must not hold up the records behind this one
-            aside.append(
-                Aside(reason=f"the gateway failed on it ({type(bug).__name__})", body=shareable(item))
-            )
+            asides.add(f"the gateway failed on it ({type(bug).__name__})", partial(shareable, item))
             continue
         events[event.id] = event
-    return list(events.values()), aside
+    return list(events.values()), asides
 
 
 def unseen(items: Sequence[Item], seen: frozenset[str]) -> tuple[list[Item], list[str]]:

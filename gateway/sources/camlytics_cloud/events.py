@@ -61,7 +61,7 @@ class Events(Asked):
         if self._strange(fresh, cursor, now):
             return Page(reading=Reading(()), cursor={**cursor, "want": "names"}, more=True, save=False)
         reader = Reader(self.account.rules, self.account.keep, texts(cursor.get("names")))
-        events, aside = events_in(fresh, reader, repaired=repaired)
+        events, asides = events_in(fresh, reader, repaired=repaired)
         following, more = walk.reached(
             records=len(items),
             newest=_newest(items, now),
@@ -78,7 +78,8 @@ class Events(Asked):
             reading=Reading(tuple(events), (_CUT,) if cut else ()),
             cursor=place,
             more=more,
-            aside=aside,
+            aside=asides.kept,
+            left_out=asides.left_out,
             save=_says_more(place, cursor),
         )
 

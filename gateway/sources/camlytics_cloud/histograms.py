@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 from gateway.errors import Unreadable
 from gateway.event import Event, Json, Kind, ZoneRule, event_id
-from gateway.source import Answer, Aside, Ask, Cursor, Page, Reading
+from gateway.source import Answer, Asides, Ask, Cursor, Page, Reading
 from gateway.sources.camlytics_cloud.account import Asked
 from gateway.sources.camlytics_cloud.answers import Item
 from gateway.sources.camlytics_cloud.records import device_of, digest, shareable
@@ -27,6 +28,7 @@ _OVERLAP_MS = 3 * HOUR_MS
 _BEGIN_MS = 24 * HOUR_MS
 _PERIOD_S = 1_800.0
 _MOST_NUMBERS = 1_000
+_MOST_SEEN = 1_000  # beyond that the log's own identities do the work
 _HOUR = timedelta(hours=1)
 _KNOWN = frozenset(
     {"id", "trigger_id", "channel_id", "location_id", "histogram_time", "counting_data", "lifetime_data"}
@@ -63,7 +65,10 @@ class Histograms(Asked):
             begin = (now - _BEGIN_MS) // HOUR_MS * HOUR_MS
             return Page(reading=Reading(()), cursor={"walk": Walk.starting(begin, now).as_json()}, more=True)
         seen = cursor.get("seen")
-        sorted_out = _sorted_out(items, seen if isinstance(seen, list) else [], repaired=repaired)
+        known = (
+            frozenset(one for one in seen if isinstance(one, str)) if isinstance(seen, list) else frozenset()
+        )
+        sorted_out = _sorted_out(items, known, repaired=repaired)
         closed_ms = now - int(self.account.overlap_s * 1000)
         over = [event for event in sorted_out.events if ms_of(event.time) + HOUR_MS <= closed_ms]
         still_open = {event.id for event in sorted_out.events} - {event.id for event in over}
@@ -72,10 +77,11 @@ class Histograms(Asked):
         marks: list[Json] = [mark for mark, id_ in sorted_out.marks.items() if id_ not in still_open]
         return Page(
             reading=Reading(tuple(over)),
-            cursor={"walk": following.as_json(), "seen": marks},
+            cursor={"walk": following.as_json(), "seen": marks[-_MOST_SEEN:]},
             more=more,
-            aside=sorted_out.aside,
-            save=bool(over or sorted_out.aside or more),
+            aside=sorted_out.asides.kept,
+            left_out=sorted_out.asides.left_out,
+            save=bool(over or sorted_out.asides.kept or more),
         )
 
 
@@ -83,12 +89,12 @@ class _Sorted(NamedTuple):
     """What a page holds: what is new of it, and the digest of everything with the id of its event."""
 
     events: list[Event]
-    aside: list[Aside]
+    asides: Asides
     marks: dict[str, str | None]
 
 
-def _sorted_out(items: Sequence[Item], seen: Sequence[Json], *, repaired: bool) -> _Sorted:
-    found = _Sorted([], [], {})
+def _sorted_out(items: Sequence[Item], seen: frozenset[str], *, repaired: bool) -> _Sorted:
+    found = _Sorted([], Asides(), {})
     for item in items:
         mark = digest(item)
         found.marks[mark] = None
@@ -97,7 +103,7 @@ def _sorted_out(items: Sequence[Item], seen: Sequence[Json], *, repaired: bool) 
         try:
             event = _event(item, repaired=repaired)
         except Unreadable as unreadable:
-            found.aside.append(Aside(reason=str(unreadable), body=shareable(item)))
+            found.asides.add(str(unreadable), partial(shareable, item))
             continue
         found.events.append(event)
         found.marks[mark] = event.id

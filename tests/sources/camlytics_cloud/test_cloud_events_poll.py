@@ -8,6 +8,7 @@ from cloud_asking import RULES, Asker, Hands, account, cloud, owed
 from gateway.errors import PollUnavailable
 from gateway.event import Kind
 from gateway.simulate.camlytics_cloud import Place, Says
+from gateway.source import MOST_ASIDE
 from gateway.sources.camlytics_cloud import Rule, Rules, polls
 
 _DAY = 86_400
@@ -170,6 +171,11 @@ def test_a_bad_record_is_set_aside_once_and_holds_nothing_up():
     assert 1 == len(asker.aside) == len(asker.events)
     assert b"Male" not in asker.aside[0].body
     assert b"TripwireCrossed" in asker.aside[0].body
+    bad = [{"event_type": "TripwireCrossed", "record_id": number} for number in range(3, 304)]
+    page = asker.take(200, {}, json.dumps({"code": 0, "result": bad}).encode())
+    assert (MOST_ASIDE, 301 - MOST_ASIDE) == (len(page.aside), page.left_out), (
+        "of many only the first are kept"
+    )
 
 
 def test_nothing_moves_when_the_answer_is_a_refusal():

@@ -4,6 +4,7 @@ import json
 
 from cloud_asking import Asker, Hands, account, cloud
 
+from gateway.source import MOST_ASIDE
 from gateway.sources.camlytics_cloud import polls
 
 
@@ -47,3 +48,13 @@ def test_a_histogram_that_is_none_is_set_aside_once():
     asker.take(200, {}, body)
     assert (3, 1) == (len(asker.aside), len(asker.events))
     assert [3600] == next(iter(asker.events.values())).data["counting_data"]
+
+
+def test_of_many_broken_histograms_the_first_are_kept_and_the_rest_counted():
+    """Hundreds that cannot be read become some letters and a number, and what is remembered of a page stays short."""
+    asker = histograms()
+    asker.page()
+    items = [{"histogram_time": None, "trigger_id": f"t{number}"} for number in range(1_200)]
+    page = asker.take(200, {}, json.dumps({"code": 0, "result": items}).encode())
+    assert (MOST_ASIDE, 1_200 - MOST_ASIDE) == (len(page.aside), page.left_out)
+    assert 1_000 == len(page.cursor["seen"])
