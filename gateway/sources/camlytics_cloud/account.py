@@ -7,14 +7,19 @@ from itertools import islice
 
 from gateway.errors import Unreadable
 from gateway.event import Event, Json
-from gateway.source import Answer, Asides, Ask, Cursor
+from gateway.source import Answer, Asides, Ask, Cursor, Page, Reading
 from gateway.sources.camlytics_cloud.answers import Item, items_of
 from gateway.sources.camlytics_cloud.records import SOURCE, Reader, digest, shareable
 from gateway.sources.camlytics_cloud.rules import Rules
 from gateway.sources.camlytics_cloud.signing import Keys
+from gateway.sources.camlytics_cloud.values import cloud_ms
+from gateway.sources.camlytics_cloud.walking import Walk
 
 ENDPOINT = "https://cloud.camlytics.com"
 SPACING_S = 1.0
+_SHORTEST_MS = (
+    30_000  # the end moves on while it is asked: below this the wait after a refusal is the better pace
+)
 _MOST_NAMES = 2_000  # they travel in the cursor
 
 
@@ -69,6 +74,15 @@ class Asked:
     def items(self, answer: Answer) -> tuple[list[Item], bool]:
         """Give what an answer holds, and whether reading it took a repair."""
         return items_of(answer, self.account.keys)
+
+
+def halved(answer: Answer, cursor: Cursor) -> Page | None:
+    """Ask for half of a window that holds more than is read at once; None when it cannot be shorter."""
+    walk = Walk.read(cursor.get("walk"))
+    half = None if walk is None else walk.halved(cloud_ms(answer), _SHORTEST_MS)
+    if half is None:
+        return None
+    return Page(reading=Reading(()), cursor={**cursor, "walk": half.as_json()}, more=True, save=False)
 
 
 def names_in(items: Sequence[Item]) -> dict[str, Json]:

@@ -7,12 +7,15 @@ from email.utils import parsedate_to_datetime
 
 from gateway.errors import PollUnavailable, Unreadable
 from gateway.event import Json
-from gateway.reading.json_body import read_json
+from gateway.reading.json_body import marks, read_json
 from gateway.source import Answer
 from gateway.sources.camlytics_cloud.signing import Keys
 from gateway.sources.camlytics_cloud.values import cloud_ms, ms_of, text
 
 Item = Mapping[str, Json]
+
+MOST_MARKS = 100_000  # of one answer; a record has sixty
+_LONGEST_REFUSAL = 65_536
 
 _OK = 200
 _NOT_ALLOWED = (401, 403)
@@ -38,10 +41,16 @@ _MOVED = "The endpoint answers with a redirect (HTTP {status}), which is not fol
 _ERROR = "Camlytics cloud answered with an error ({what}){said}."
 
 
+class TooMuch(Unreadable):
+    """The answer holds more than is read at once: a shorter window may be asked for."""
+
+
 def items_of(answer: Answer, keys: Keys) -> tuple[list[Item], bool]:
     """Give the items of a good answer, and whether reading took a repair; else say what the cloud said."""
     if answer.status != _OK:
         raise _refusal(answer, keys)
+    if (counted := marks(answer.body)) > MOST_MARKS or answer.cut:
+        raise TooMuch(f"it has {counted} parts, and at most {MOST_MARKS} are read at once")
     body, repaired = read_json(answer.body)
     if not isinstance(body, dict) or "code" not in body:
         raise Unreadable("the answer is JSON, but not of this API: it has no code")
@@ -84,6 +93,8 @@ def _error(what: str, said: str) -> PollUnavailable:
 
 def _said(answer: Answer, keys: Keys) -> str:
     """Quote what the cloud says in the envelope of a refusal, when it has one."""
+    if len(answer.body) > _LONGEST_REFUSAL:
+        return ""
     try:
         body, _ = read_json(answer.body)
     except Unreadable:

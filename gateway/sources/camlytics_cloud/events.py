@@ -10,8 +10,8 @@ from datetime import datetime
 
 from gateway.event import Json
 from gateway.source import Answer, Ask, Cursor, Notice, Page, Reading
-from gateway.sources.camlytics_cloud.account import Asked, events_in, names_in, number, texts, unseen
-from gateway.sources.camlytics_cloud.answers import Item
+from gateway.sources.camlytics_cloud.account import Asked, events_in, halved, names_in, number, texts, unseen
+from gateway.sources.camlytics_cloud.answers import Item, TooMuch
 from gateway.sources.camlytics_cloud.records import Reader
 from gateway.sources.camlytics_cloud.values import cloud_ms, moment, ms_of, stated, text
 from gateway.sources.camlytics_cloud.walking import Walk, may_be_cut, shown_by
@@ -48,7 +48,12 @@ class Events(Asked):
 
     def read(self, answer: Answer, cursor: Cursor) -> Page:
         """Read names or a window."""
-        items, repaired = self.items(answer)
+        try:
+            items, repaired = self.items(answer)
+        except TooMuch:
+            if cursor.get("want") == "names" or (page := halved(answer, cursor)) is None:
+                raise
+            return page
         now = cloud_ms(answer)
         walk = Walk.read(cursor.get("walk"))
         if walk is not None and walk.is_ahead(now, int(self.account.overlap_s * 1000)):

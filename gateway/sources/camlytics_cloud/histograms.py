@@ -9,8 +9,8 @@ from typing import NamedTuple
 from gateway.errors import Unreadable
 from gateway.event import Event, Json, Kind, ZoneRule, event_id
 from gateway.source import Answer, Asides, Ask, Cursor, Page, Reading
-from gateway.sources.camlytics_cloud.account import Asked
-from gateway.sources.camlytics_cloud.answers import Item
+from gateway.sources.camlytics_cloud.account import Asked, halved
+from gateway.sources.camlytics_cloud.answers import Item, TooMuch
 from gateway.sources.camlytics_cloud.records import device_of, digest, shareable
 from gateway.sources.camlytics_cloud.values import (
     HOUR_MS,
@@ -58,7 +58,12 @@ class Histograms(Asked):
 
     def read(self, answer: Answer, cursor: Cursor) -> Page:
         """Make an observation of every hour that is over."""
-        items, repaired = self.items(answer)
+        try:
+            items, repaired = self.items(answer)
+        except TooMuch:
+            if (page := halved(answer, cursor)) is None:
+                raise
+            return page
         now = cloud_ms(answer)
         walk = Walk.read(cursor.get("walk"))
         if walk is None or walk.is_ahead(now, _OVERLAP_MS):

@@ -11,7 +11,7 @@ from datetime import datetime
 from gateway.event import Event, Json
 from gateway.source import Answer, Ask, Cursor, Notice, Page, Reading
 from gateway.sources.camlytics_cloud.account import Asked, events_in, names_in, texts
-from gateway.sources.camlytics_cloud.answers import Item
+from gateway.sources.camlytics_cloud.answers import Item, TooMuch
 from gateway.sources.camlytics_cloud.records import Reader, digest
 from gateway.sources.camlytics_cloud.values import (
     HOUR_MS,
@@ -29,6 +29,7 @@ CODE = "camlytics_cloud_totals"
 _PERIOD_S = 900.0
 _LAG_MS = HOUR_MS  # beside the overlap: what comes later than that is not read again
 _FEW_PARTS = 12
+_MOST_PARTS = _FEW_PARTS**3  # windows of two seconds
 _SEAM_MS = 1_000
 _OLDEST_MS = 24 * HOUR_MS
 _MOST_SAID = 5
@@ -91,7 +92,12 @@ class Totals(Asked):
 
     def read(self, answer: Answer, cursor: Cursor) -> Page:
         """Read what was asked for."""
-        items, repaired = self.items(answer)
+        try:
+            items, repaired = self.items(answer)
+        except TooMuch:
+            if (page := self._finer(cursor)) is None:
+                raise
+            return page
         now = cloud_ms(answer)
         span = _span(cursor)
         if span is None or span.since > now:  # the cloud's clock was ahead when it was begun
@@ -106,6 +112,16 @@ class Totals(Asked):
         return self._sums(items, span, cursor, now)
 
     # The steps
+
+    def _finer(self, cursor: Cursor) -> Page | None:
+        """Read an hour that holds more than is read at once in smaller windows; None when they are small enough."""
+        span = _span(cursor)
+        reads = span is not None and "names" in cursor and span.at < span.until
+        if span is None or not reads or span.parts >= _MOST_PARTS:
+            return None
+        finer = _Span(span.since, span.until, span.since, span.parts * _FEW_PARTS)
+        place = {name: value for name, value in cursor.items() if name != "counted"}
+        return self._page({**place, "span": asdict(finer)}, more=True, save=False)
 
     def _events(self, items: list[Item], span: _Span, cursor: Cursor, *, repaired: bool) -> Page:
         reader = Reader(self.account.rules, self.account.keep, texts(cursor.get("names")))

@@ -53,13 +53,18 @@ class Walk:
         """Say whether it begins where the cloud's clock has not come yet: it was begun by a wrong one."""
         return self.since > now + overlap
 
+    def halved(self, now: int, shortest: int = _SHORTEST_MS) -> "Walk | None":
+        """Give the first half of its window; None when that is as short as can be."""
+        extent = max((now if self.until is None else self.until) - self.since, 0)
+        if extent <= shortest:
+            return None
+        half = max(extent // 2, shortest)
+        return replace(self, until=self.since + half, span=half)
+
     def reached(self, *, records: int, newest: int | None, now: int, overlap: int) -> tuple["Walk", bool]:
         """Say what follows a window that was read, and whether it follows at once."""
-        end = now if self.until is None else self.until
-        extent = max(end - self.since, 0)
-        if may_be_cut(records) and extent > _SHORTEST_MS:
-            half = max(extent // 2, _SHORTEST_MS)
-            return replace(self, until=self.since + half, span=half), True
+        if may_be_cut(records) and (half := self.halved(now)) is not None:
+            return half, True
         seen = max((one for one in (self.newest, newest) if one is not None), default=None)
         grown = replace(
             self,

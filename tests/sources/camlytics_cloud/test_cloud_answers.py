@@ -103,3 +103,12 @@ def test_a_broken_answer_is_mended_and_marked():
     """A trailing comma changes no value: the items are read, and marked as repaired."""
     items, repaired = items_of(answer(200, b'{"code": 0, "result": [{"id": 1},]}'), KEYS)
     assert ([{"id": 1}], True) == (items, repaired)
+
+
+def test_a_long_refusal_is_not_read(monkeypatch):
+    """Megabytes that come with an error are not looked at for the cloud's own words."""
+    monkeypatch.setattr(
+        "gateway.sources.camlytics_cloud.answers.read_json", lambda _: pytest.fail("it is read")
+    )
+    error = refusal(500, b'{"msg":"oops","x":[' + b"0," * 100_000 + b"0]}")
+    assert "HTTP 500)." in str(error)

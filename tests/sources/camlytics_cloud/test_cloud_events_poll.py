@@ -5,7 +5,7 @@ import json
 import pytest
 from cloud_asking import RULES, Asker, Hands, account, cloud, owed
 
-from gateway.errors import PollUnavailable
+from gateway.errors import PollUnavailable, Unreadable
 from gateway.event import Kind
 from gateway.simulate.camlytics_cloud import Place, Says
 from gateway.source import MOST_ASIDE
@@ -107,6 +107,36 @@ def test_a_page_that_is_cut_is_read_in_halves(limit):
     asker.pass_time(900, every=60)
     settled(hands, asker)
     assert owed(stand_in) == asker.sums()
+
+
+def test_a_window_of_more_than_is_read_at_once_is_read_in_halves(monkeypatch):
+    """What is too much for one answer is not read but asked for in shorter windows, and no record is missing."""
+    monkeypatch.setattr("gateway.sources.camlytics_cloud.answers.MOST_MARKS", 8_000)
+    hands = Hands()
+    stand_in = cloud(hands, rate=30.0)
+    hands.at += 3600
+    asker = events(hands, stand_in, overlap_s=300.0)
+    asker.round()
+    asker.pass_time(900, every=60)
+    settled(hands, asker)
+    assert owed(stand_in) == asker.sums()
+    assert sum(owed(stand_in).values()) > 100
+
+
+def test_too_much_in_one_moment_is_refused_with_both_figures():
+    """An answer of a hundred thousand commas is not read in whatever window; in the shortest that is said."""
+    hands = Hands()
+    asker = events(hands, cloud(hands))
+    asker.round()
+    body = b'{"code":0,"result":[' + b"{}," * 100_000 + b"{}]}"
+    for _ in range(20):
+        walk = asker.cursor["walk"]
+        if walk["until"] is not None and walk["until"] - walk["since"] <= 30_000:
+            break
+        assert asker.take(200, {}, body).more
+    with pytest.raises(Unreadable, match="it has 200008 parts, and at most 100000 are read at once"):
+        asker.take(200, {}, body)
+    assert [] == asker.aside
 
 
 def test_so_much_in_one_moment_that_it_cannot_be_split_is_said():

@@ -58,3 +58,14 @@ def test_of_many_broken_histograms_the_first_are_kept_and_the_rest_counted():
     page = asker.take(200, {}, json.dumps({"code": 0, "result": items}).encode())
     assert (MOST_ASIDE, 1_200 - MOST_ASIDE) == (len(page.aside), page.left_out)
     assert 1_000 == len(page.cursor["seen"])
+
+
+def test_hours_of_more_than_is_read_at_once_are_read_in_halves(monkeypatch):
+    """Histograms that are too many for one answer are asked for in shorter windows, and each hour comes once."""
+    monkeypatch.setattr("gateway.sources.camlytics_cloud.answers.MOST_MARKS", 2_100)
+    asker = histograms()
+    asker.pass_time(6 * 3600, every=1800)
+    triggers = {event.data["trigger"] for event in asker.events.values()}
+    hours = {event.time for event in asker.events.values()}
+    assert len(asker.events) == len(triggers) * len(hours)
+    assert len(hours) >= 28

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from cloud_asking import Asker, Hands, account, cloud, owed
 
+from gateway.errors import Unreadable
 from gateway.sources.camlytics_cloud import polls
 
 _METHODS = ("totals-triggers", "totals-types")
@@ -52,6 +53,34 @@ def test_a_difference_is_said_with_both_figures_and_goes_away(method):
     stand_in.methods.distort = None
     asker.pass_time(2 * 3600, every=900)
     assert set() == asker.codes()
+
+
+@pytest.mark.parametrize("method", _METHODS)
+def test_an_hour_of_more_than_is_read_at_once_is_read_in_parts(method, monkeypatch):
+    """The second reading of a busy hour is done in smaller windows, counts each record once and agrees."""
+    monkeypatch.setattr("gateway.sources.camlytics_cloud.answers.MOST_MARKS", 8_000)
+    hands = Hands()
+    stand_in = cloud(hands, rate=30.0)
+    asker = totals(hands, stand_in, method)
+    hands.at += 4 * 3600
+    asker.pass_time(3 * 3600, every=900)
+    assert set() == asker.codes()
+    assert stand_in.answers[method.replace("-", "/", 1)] >= 3
+    assert asker.events
+
+
+def test_too_much_in_the_smallest_window_is_refused():
+    """Windows become no shorter than two seconds; then the answer is refused in words."""
+    hands = Hands()
+    asker = totals(hands, cloud(hands), _METHODS[0])
+    hands.at += 4 * 3600
+    while "names" not in asker.cursor:
+        asker.page()
+    body = b'{"code":0,"result":[' + b"{}," * 100_000 + b"{}]}"
+    for _ in range(3):
+        assert asker.take(200, {}, body).more
+    with pytest.raises(Unreadable, match="at most 100000 are read at once"):
+        asker.take(200, {}, body)
 
 
 def test_a_sum_of_what_we_never_saw_is_a_difference():
