@@ -140,7 +140,7 @@ class Asides:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What a poll made of one answer. Events and cursor go to disk in one transaction."""
+    """What a poll made of one answer. The cursor goes to disk with the last of the events, and never before."""
 
     reading: Reading  # its notices are all that stands now: an earlier one that is not among them is gone
     cursor: Cursor  # what the next ask begins from

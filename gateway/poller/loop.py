@@ -1,20 +1,21 @@
-"""The loop of one poll: ask, read, keep events and place in one transaction, wait; or say what is wrong."""
+"""The loop of one poll: ask, read, keep events and with the last of them the place, wait; or say what is wrong."""
 
 import random
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 import anyio
 import structlog
 from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import checkpoint
 
 from gateway import clock
 from gateway.errors import PollUnavailable, StoreUnavailable, Unreadable
 from gateway.event import Event, Json
 from gateway.faults import Faults
-from gateway.intake import Intake, Kept
+from gateway.intake import Intake
 from gateway.outbox import Outbox, PollCursor, polls
 from gateway.poller.fetching import Fetcher
 from gateway.poller.shelf import Shelf
@@ -31,6 +32,7 @@ log = structlog.get_logger()
 # What is longer, or has more parts, is read in a thread: it would hold up the replies to devices.
 _THREAD_FROM = 131_072  # bytes
 _HEAVY = 1_000  # parts; some ten milliseconds
+_PIECE = 500  # events of a transaction; some ten milliseconds
 _BACKOFF = Backoff(base_s=1.0, cap_s=60.0)
 _STORE_S = 5.0  # the store says itself what is wrong with it
 _PATIENCE = 2  # failures in a row before a system that did answer is said not to
@@ -148,33 +150,38 @@ class Loop:
         )
 
     async def _keep(self, answer: Answer, page: Page) -> None:
-        """Put everything of a page on disk; a stop waits for that, because it takes milliseconds."""
+        """Put everything of a page on disk, in pieces: the place moves with the last, and a stop waits for one only."""
         began = clock.steady()
         with anyio.CancelScope(shield=True):
             if page.aside:
                 await self._set_aside(answer, page.aside, page.left_out)
-            events = page.reading.events
-            if events or page.save:
-                place = PollCursor(self.poll.name, page.cursor)
-                try:
-                    kept = await self._intake.keep(
-                        events, answer.received_at, path=_path(answer), cursor=place
-                    )
-                except StoreUnavailable:
-                    raise
-                except Unreadable:
-                    kept = await self._keep_singly(answer, page, place)
-                except Exception:  # a bug of ours must not hold up for ever what comes behind this page
-                    log.exception("append_failed", source=self.poll.source, poll=self.poll.name)
-                    kept = await self._keep_singly(answer, page, place)
-                self.standing = replace(self.standing, events=self.standing.events + kept.new)
-            self._cursor = page.cursor
+        if page.reading.events or page.save:
+            for events, last in _pieces(page.reading.events):
+                with anyio.CancelScope(shield=True):
+                    await self._keep_piece(answer, events, page.cursor if last else None)
+                await checkpoint()
+        self._cursor = page.cursor
         self._breath_s = min(max(clock.steady() - began, 0.0), _LONGEST_BREATH_S)
 
-    async def _keep_singly(self, answer: Answer, page: Page, place: PollCursor) -> Kept:
-        """Keep what can be kept of a page that the store does not take as a whole; the place moves last."""
+    async def _keep_piece(
+        self, answer: Answer, events: Sequence[Event], cursor: Mapping[str, Json] | None
+    ) -> None:
+        place = None if cursor is None else PollCursor(self.poll.name, cursor)
+        try:
+            new = (await self._intake.keep(events, answer.received_at, path=_path(answer), cursor=place)).new
+        except StoreUnavailable:
+            raise
+        except Unreadable:
+            new = await self._keep_singly(answer, events, place)
+        except Exception:  # a bug of ours must not hold up for ever what comes behind this page
+            log.exception("append_failed", source=self.poll.source, poll=self.poll.name)
+            new = await self._keep_singly(answer, events, place)
+        self.standing = replace(self.standing, events=self.standing.events + new)
+
+    async def _keep_singly(self, answer: Answer, events: Sequence[Event], place: PollCursor | None) -> int:
+        """Keep what can be kept of events that the store does not take together; the place moves last."""
         new, failed = 0, Asides()
-        for event in page.reading.events:
+        for event in events:
             try:
                 new += (await self._intake.keep([event], answer.received_at, path=_path(answer))).new
             except StoreUnavailable:
@@ -186,8 +193,9 @@ class Loop:
                 failed.add(f"the gateway failed on it ({type(bug).__name__})", partial(_written, event))
         if failed.kept:
             await self._set_aside(answer, failed.kept, failed.left_out)
-        await self._intake.keep([], answer.received_at, cursor=place)
-        return Kept(new)
+        if place is not None:
+            await self._intake.keep([], answer.received_at, cursor=place)
+        return new
 
     async def _set_aside(self, answer: Answer, asides: Sequence[Aside], left_out: int) -> None:
         if not (new := await self._shelf.records(answer, asides, left_out)):
@@ -229,6 +237,12 @@ class Loop:
             sentence = f"{self.poll.name}: {notice.sentence}"
             self._faults.report(notice.code, self.poll.name, sentence, notice.action, again=False)
         self._noticed = standing
+
+
+def _pieces(events: Sequence[Event]) -> Iterator[tuple[Sequence[Event], bool]]:
+    """Give events as many at a time as hold up nobody, and whether these are the last; none are one piece, too."""
+    for start in range(0, max(len(events), 1), _PIECE):
+        yield events[start : start + _PIECE], start + _PIECE >= len(events)
 
 
 def _path(answer: Answer) -> str:

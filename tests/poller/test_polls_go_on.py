@@ -1,5 +1,6 @@
 """What one page or one far end can do: it holds up nothing behind it, loses nothing unsaid, and fills nothing."""
 
+import asyncio
 import json
 import time
 from dataclasses import replace
@@ -11,6 +12,7 @@ from camlytics_site import LISBON, HandClock, poll, polled
 from keeping import count, counter, rows
 from scripted_polls import Scripted
 
+from gateway.errors import StoreUnavailable
 from gateway.event import event_id
 from gateway.poller.shelf import Shelf
 from gateway.simulate.camlytics import Camlytics, Pc, Says
@@ -100,6 +102,37 @@ async def test_remembering_records_takes_time_by_their_number_only():
     assert time.process_time() - began < 8.0
     assert 0 == await shelf.records(answer, asides[-1_000:])
     assert 1_000 == await shelf.records(answer, asides[-2_000:-1_000])
+
+
+async def test_a_page_of_many_events_is_kept_in_pieces_and_the_place_moves_with_the_last(
+    tmp_path, server, monkeypatch
+):
+    """Others have their turn in between; what fails half-way leaves the place, and the second time nothing is twice."""
+    monkeypatch.setattr("gateway.poller.loop._STORE_S", 0.01)
+    monkeypatch.setattr("gateway.poller.loop._PIECE", 10)
+    page = Page(reading=Reading(tuple(count(minute) for minute in range(35))), cursor={"at": 1})
+    sizes, places, failures, others = [], [], [StoreUnavailable()], []
+    async with polled(tmp_path) as site:
+        keep = site.poller._intake.keep
+
+        async def failing(given, *args, cursor=None, **how):
+            sizes.append(len(given))
+            places.append(cursor is not None)
+            asyncio.get_running_loop().call_soon(others.append, len(sizes))
+            if len(sizes) == 3 and failures:
+                raise failures.pop()
+            kept = await keep(given, *args, cursor=cursor, **how)
+            assert _moved(tmp_path) == (cursor is not None)
+            return kept
+
+        monkeypatch.setattr(site.poller._intake, "keep", failing)
+        await site.put(Scripted(server.url, reads=_gives(page)))
+        await site.until(lambda: _moved(tmp_path), "the place does not move")
+        assert [10, 10, 10, 10, 10, 10, 5] == sizes
+        assert [False] * 6 + [True] == places
+        assert [1, 2, 3, 4, 5, 6, 7] == others
+        assert [count(minute).id for minute in range(35)] == [event["id"] for event in site.events()]
+        await site.until(lambda: site.poller.standings()["test.one"].events == 35, "they are not counted")
 
 
 async def test_a_system_cannot_invent_devices_without_end(tmp_path, server, monkeypatch):
