@@ -16,7 +16,8 @@ from gateway.outbox import Caller, Outbox, PollCursor
 from gateway.outbox.persons import guarded
 from gateway.outbox.polls import devices_of
 
-# More than any device says at once: a day of minutes does not fit into the largest body of a counter.
+# More than anybody says at once: a day of minutes does not fit into the largest body of a counter, and of a cloud's
+# full records neither do so many. What is polled comes in smaller pieces.
 MOST_EVENTS = 2_000
 MOST_DEVICES = 100
 # Whom the configuration vouches for may bring new devices, and no site has so many of one kind.
@@ -76,8 +77,12 @@ class Intake:
 
         Raises `StoreUnavailable` when nothing of it is on disk, `Unreadable` for what could not be given back.
         """
+        if len(events) > MOST_EVENTS:
+            raise Unreadable(
+                f"it holds {len(events)} events, and nobody sends more than {MOST_EVENTS} at once"
+            )
         if caller is not None:
-            _check_size(events)
+            _check_devices(events)
         else:
             await self._check_newcomers(events)
         events = [self.prepared(event, caller.token if caller else None) for event in events]
@@ -144,12 +149,8 @@ def facing(event: Event, *, swapped: bool) -> Event:
     return replace(event, data={**data, "swapped": True} if swapped else data)
 
 
-def _check_size(events: Sequence[Event]) -> None:
-    """Refuse a push that no device makes: it would hold up the pushes of the others."""
-    if len(events) > MOST_EVENTS:
-        raise Unreadable(
-            f"it holds {len(events)} events, and no device sends more than {MOST_EVENTS} at once"
-        )
+def _check_devices(events: Sequence[Event]) -> None:
+    """Refuse a push of more devices than can stand behind one."""
     devices = len({event.device.id for event in events})
     if devices > MOST_DEVICES:
         raise Unreadable(f"it speaks of {devices} devices, and at most {MOST_DEVICES} can be in one push")
