@@ -1,6 +1,7 @@
 """The source of the face terminal: what its fixtures do not show, and what must hold for every body."""
 
 import json
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.errors import Unreadable
 from gateway.event import event_id, tallies
 from gateway.source import Post, Reading
-from gateway.sources.face_terminal import FaceTerminal
+from gateway.sources.face_terminal import FaceTerminal, values
 from gateway.sources.face_terminal.records import PERSONAL
 
 AT = datetime(2025, 11, 3, 8, 15, 2, tzinfo=UTC)
@@ -459,3 +460,39 @@ def test_a_canary_in_a_personal_field_never_gets_out(user, data, tail, keep_pin)
     except Unreadable as error:
         outcome = str(error)
     assert "CANARY" not in outcome
+
+
+class Cleaning:
+    """Stands for the pattern that cleans texts, and notes how long they are."""
+
+    def __init__(self) -> None:
+        self.pattern, self.longest = values._CONTROL, 0
+
+    def search(self, text: str) -> re.Match[str] | None:
+        self.longest = max(self.longest, len(text))
+        return self.pattern.search(text)
+
+    def sub(self, by: str, text: str) -> str:
+        return self.pattern.sub(by, text)
+
+
+def test_a_long_text_is_cut_before_it_is_cleaned(monkeypatch):
+    """A megabyte of line ends in any text of a record or an alarm is no more work than a line."""
+    monkeypatch.setattr(values, "_CONTROL", cleaning := Cleaning())
+    long = " " + "a\n" * 500_000
+    source = FaceTerminal(frozenset(PERSONAL) | {"description"})
+    for name in ("deviceSN", "name", "user_id", "ic_number", "job_number", "id_number", "remark"):
+        user = {} if name == "deviceSN" else {name: long}
+        reading = source.parse(post(record(user=user, **({name: long} if not user else {}))))
+        assert len(repr(reading.events)) < 3_000
+    source.parse(post(alarm(description=long, user_id=long)))
+    assert 0 < cleaning.longest <= 1_024
+    assert len(values.text("a" * 2_000)) == len(values.text("a" * 1_024)) == 1_024
+
+
+@pytest.mark.parametrize("body", [record(uuid="a\n" * 900_000), alarm(trace_id="b" * 1_025)])
+def test_an_id_that_would_have_to_be_cut_is_refused(body):
+    """Two facts with one beginning must not become one, so such a push is a letter with the reason."""
+    with pytest.raises(Unreadable, match=r"the (uuid|trace_id) is longer than 1024 letters"):
+        SOURCE.parse(post(body))
+    assert event_of(alarm(trace_id="b" * 1_024)).id != event_of(alarm(trace_id="b" * 1_023)).id

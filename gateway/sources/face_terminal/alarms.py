@@ -11,10 +11,10 @@ from gateway.sources.face_terminal.codes import ALARM_STATES, ALARMS, word
 from gateway.sources.face_terminal.sender import body_serial, header_serial, sender_of
 from gateway.sources.face_terminal.values import (
     Unit,
+    id_of,
     instant,
     integer,
     is_picture,
-    text,
     told,
     unix_ms,
     unknown_names,
@@ -33,7 +33,7 @@ def alarm_event(
     post: Post, data: dict[str, Json], *, repaired: bool, keep: frozenset[str], extra: list[Json]
 ) -> Event:
     """Read the `data` of a type 1 push; ``extra`` are the unknown names beside it."""
-    trace = text(data.get("trace_id"))
+    trace = id_of(data.get("trace_id"), "trace_id")
     if not trace:
         raise Unreadable("the alarm has no trace_id, so a repeat could not be told from a new one")
     status = integer(data.get("status"))

@@ -14,6 +14,7 @@ from gateway.sources.face_terminal.codes import ABNORMALS, ENTRIES, MODES, RECOG
 from gateway.sources.face_terminal.sender import Sender, body_serial, header_serial, sender_of
 from gateway.sources.face_terminal.values import (
     Unit,
+    id_of,
     instant,
     integer,
     is_blank,
@@ -71,7 +72,7 @@ def access_event(
 
 
 def _identity(sender: Sender, data: dict[str, Json], user: dict[str, Json], ms: int | None) -> str:
-    uuid = text(data.get("uuid"))
+    uuid = id_of(data.get("uuid"), "uuid")
     if uuid:
         return event_id(sender.identity, "access", uuid)
     if ms is None:

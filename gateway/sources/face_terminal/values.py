@@ -10,6 +10,7 @@ from gateway.event import Json
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_LONGEST = 1_024  # letters; nothing that is kept of a record is so long
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
@@ -33,13 +34,20 @@ class Unit(Enum):
 
 
 def text(value: Json) -> str:
-    """Return a text or number as clean text: no control characters, no white space around it; else ""."""
+    """Return a text or number as clean, bounded text: no control characters, no white space around it; else ""."""
     if isinstance(value, str):
-        stripped = value.strip()
+        stripped = value.strip()[:_LONGEST].rstrip()  # cut first: cleaning two megabytes takes long
         return _CONTROL.sub(" ", stripped).strip() if _CONTROL.search(stripped) else stripped
     if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
     return str(int(value)) if float(value).is_integer() else str(value)
+
+
+def id_of(value: Json, name: str) -> str:
+    """Return what tells one fact from another; if it had to be cut, two could look like one."""
+    if isinstance(value, str) and len(value.strip()) > _LONGEST:
+        raise Unreadable(f"the {name} is longer than {_LONGEST} letters")
+    return text(value)
 
 
 def integer(value: Json) -> int | None:
@@ -70,7 +78,7 @@ def truth(value: Json) -> bool | None:
     if isinstance(value, bool):
         return value
     if isinstance(value, int | str):
-        return _TRUTHS.get(str(value).strip().lower())
+        return _TRUTHS.get(str(value).strip()[:8].lower())
     return None
 
 
