@@ -16,6 +16,7 @@ from gateway.sources.camio.texts import EMAIL, without_logins
 _DEEPEST = 24
 _NAMES_MAX = 20
 _KEY_MAX = 128
+_PAIR_MAX = 1_024
 _PAIR = ("name", "key", "field")
 _TEXT_MAX = 65_536
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
@@ -65,10 +66,11 @@ class _Knife:
         # {"name": "badge_id", "value": 17}: what the value is stands in the value of the name.
         named = next((said[key] for key in _PAIR if isinstance(said.get(key), str)), None)
         pair = named if isinstance(named, str) and "value" in said else ""
-        if pair and is_never(pair):
+        if pair and is_never(pair[:_PAIR_MAX]):
             self._withhold(pair)
             return NOTHING, NOTHING
-        about_person = about_person or bool(pair and is_personal(pair))
+        # Of a name so long nobody can say what it names.
+        about_person = about_person or len(pair) > _PAIR_MAX or bool(pair and is_personal(pair))
         opened: dict[str, Json] = {}
         personal: dict[str, Json] = {}
         for key, value in said.items():
@@ -76,7 +78,7 @@ class _Knife:
                 self._withhold(key)
                 continue
             told = about_person or self._names(key[:_KEY_MAX], parent, pair=pair)
-            one, other = self._value(value, key, about_person=told, depth=depth + 1)
+            one, other = self._value(value, key[:_KEY_MAX], about_person=told, depth=depth + 1)
             if not isinstance(one, _Nothing):
                 opened[key[:_KEY_MAX]] = one
             if not isinstance(other, _Nothing):
@@ -126,7 +128,7 @@ class _Knife:
         except Unreadable:
             inner = None
         if not isinstance(inner, dict | list):  # XML, or broken: nobody can say whom it names
-            if _SECRET_TEXT.search(said) or _PICTURE.search(said) or len(said) > _TEXT_MAX:
+            if len(said) > _TEXT_MAX or _SECRET_TEXT.search(said) or _PICTURE.search(said):
                 self._withhold(name)
                 return NOTHING, NOTHING
             return NOTHING, without_logins(said)
