@@ -17,9 +17,11 @@ from gateway.reading.json_body import read_json
 from gateway.simulate.camio_json import DOORS, TYPES, Domain
 from gateway.source import Post
 from gateway.sources import callbacks, registry
+from gateway.sources.camio import texts
 from gateway.sources.camio.counters import COUNTERS
 from gateway.sources.camio.names import is_never, is_personal
 from gateway.sources.camio.parting import part
+from gateway.sources.camio.texts import has_email
 
 NOW = datetime(2026, 11, 21, 11, 48, 5, tzinfo=UTC)
 CANARY = "Qx7canary"
@@ -207,3 +209,69 @@ def test_a_field_whose_name_is_a_book_is_taken_for_personal():
     assert time.process_time() - began < 2.0
     assert CANARY not in repr(parted.open.get("entry"))
     assert CANARY in repr(parted.personal)
+
+
+# As they were when an address and a key were looked for from their beginnings: slow, and easy to read.
+EMAIL = re.compile(
+    r"[A-Za-z0-9._+'-]{1,64}+(?:@|%40)[A-Za-z0-9-]{1,63}+(?:\.[A-Za-z0-9-]{1,63}+){1,8}", re.ASCII
+)
+IN_QUERY = re.compile(
+    r"([?&;][A-Za-z0-9_.-]{0,40}(?:token|key|secret|sig|auth|passw|pin|code)[A-Za-z0-9_.-]{0,40}=)[^&;#\s\"'<>]*",
+    re.IGNORECASE,
+)
+PIECES = (
+    *(
+        "@",
+        "%40",
+        "%",
+        "40",
+        ".",
+        "-",
+        "_",
+        "+",
+        "'",
+        " ",
+        "a",
+        "b.c",
+        "example.org",
+        "x" * 63,
+        "y" * 64,
+        ".z" * 9,
+    ),
+    *(
+        "?",
+        "&",
+        ";",
+        "=",
+        "#",
+        "/",
+        "://",
+        "key",
+        "Token",
+        "pin",
+        "sIg",
+        "\u017fecret",
+        "co\u212aey",
+        "n" * 40,
+        "m" * 41,
+    ),
+)
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=24).map("".join))
+def test_addresses_and_keys_are_found_from_their_middle_as_from_their_beginning(said):
+    """Whatever a text is made of, the same of it is masked as by the plain patterns."""
+    assert EMAIL.sub("***", said) == texts._without_emails(said)
+    assert has_email(said) == (EMAIL.search(said) is not None)
+    assert IN_QUERY.sub(r"\g<1>***", said) == texts._without_keys(said)
+
+
+@pytest.mark.parametrize("value", ["." * 65_000, "://" + ("?" + "key" * 13) * 1_600, "://?" + "key" * 21_000])
+def test_texts_of_nothing_but_beginnings_are_read_in_one_pass(value):
+    """Megabytes of what could begin an address or a key cost no more than other texts."""
+    began = time.process_time()
+    for _ in range(300):
+        assert not has_email(value)
+        assert value == texts._without_keys(value)
+    assert time.process_time() - began < 1.5

@@ -8,7 +8,7 @@ from gateway.event import Event, Json, Kind, event_id
 from gateway.source import Post
 from gateway.sources.camio.envelope import Callback, system_of
 from gateway.sources.camio.parting import Parting, part
-from gateway.sources.camio.texts import EMAIL, instant, text, thing_name
+from gateway.sources.camio.texts import has_email, instant, text, thing_name
 
 TYPE = "pacs.events.created"
 PERSONAL_NAME = "pacs"  # under this name a sink lists what is personal in an entry
@@ -90,4 +90,4 @@ def _words(metadata: dict[str, Json]) -> str:
 def _labels(value: Json) -> list[Json]:
     said = value if isinstance(value, list) else []
     labels = (text(label, _LABEL_MAX) for label in said[:_LABELS_MAX])
-    return [label for label in labels if label and not EMAIL.search(label)]
+    return [label for label in labels if label and not has_email(label)]

@@ -11,7 +11,7 @@ from gateway.errors import Unreadable
 from gateway.event import Json
 from gateway.reading.json_body import read_json
 from gateway.sources.camio.names import is_never, is_personal
-from gateway.sources.camio.texts import EMAIL, without_logins
+from gateway.sources.camio.texts import has_email, without_logins
 
 _DEEPEST = 24
 _NAMES_MAX = 20
@@ -90,7 +90,7 @@ class _Knife:
         """Say whether a key is that of something personal, or is itself somebody's address."""
         if pair and key in _PAIR:
             return False
-        return EMAIL.search(key) is not None or is_personal(key, parent)
+        return has_email(key) or is_personal(key, parent)
 
     def _value(self, value: Json, name: str, *, about_person: bool, depth: int) -> tuple[Part, Part]:
         if depth > _DEEPEST:
@@ -117,7 +117,7 @@ class _Knife:
         if len(said) > _TEXT_MAX or _PICTURE.search(said) or _SECRET_TEXT.search(said):
             self._withhold(name)
             return NOTHING, NOTHING
-        if about_person or EMAIL.search(said):
+        if about_person or has_email(said):
             return NOTHING, without_logins(said)
         return without_logins(said), NOTHING
 

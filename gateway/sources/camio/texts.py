@@ -1,7 +1,9 @@
 """Reads and cleans the texts and times of Camio, all of which are a stranger's."""
 
 import re
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from string import ascii_letters, digits
 
 from gateway.event import Json, ZoneRule
 from gateway.source import Post
@@ -10,15 +12,18 @@ TEXT_MAX = 512
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 # Camio escapes twice: its JSON holds the six characters \u003e where the sentence has a ">".
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
-# Bounded at both ends, so that a line of nothing but letters is not read again from each of them.
-EMAIL = re.compile(
-    r"[A-Za-z0-9._+'-]{1,64}+(?:@|%40)[A-Za-z0-9-]{1,63}+(?:\.[A-Za-z0-9-]{1,63}+){1,8}", re.ASCII
-)
+# From its middle on, and what may stand before that: looked for from its beginning, an address would be
+# sought from each letter of a text of nothing but letters.
+_AT_HOST = re.compile(r"(?:@|%40)[A-Za-z0-9-]{1,63}+(?:\.[A-Za-z0-9-]{1,63}+){1,8}")
+_LOCAL = f"{ascii_letters}{digits}._+'-"
+_LOCAL_MAX = 64
 _LOGIN_HOST = re.compile(r"(?<=://)[^/?#\s\"'<>\\]{1,512}@")
-_IN_QUERY = re.compile(
-    r"([?&;][A-Za-z0-9_.-]{0,40}(?:token|key|secret|sig|auth|passw|pin|code)[A-Za-z0-9_.-]{0,40}=)[^&;#\s\"'<>]*",
-    re.IGNORECASE,
-)
+# The same with the keys of a URL: the name up to its "=" first, and then whether it is that of a secret.
+_PARAMETER = re.compile(r"[?&;]([a-z0-9_.-]{3,86}+)=", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"(?:token|key|secret|sig|auth|passw|pin|code)[a-z0-9_.-]{0,40}+\Z", re.IGNORECASE)
+_NAME_BEFORE = 40
+_WORD_AND_BEHIND = 46  # in front of that no word could be followed by the rest of the name
+_VALUE = re.compile(r"[^&;#\s\"'<>]*")
 _HOME = re.compile(
     r"((?:^|[\\/])(?:home|users|documents and settings|profiles)[\\/]+)[^\\/\s\"'<>]+", re.IGNORECASE
 )
@@ -37,7 +42,7 @@ def text(value: Json, limit: int = TEXT_MAX) -> str:
 
 def sentence(value: Json) -> str:
     """Return a sentence of Camio for people: its second escaping undone, nobody's address in it."""
-    return EMAIL.sub(MASK, without_logins(text(_ESCAPED.sub(_unescaped, text(value)))))
+    return _without_emails(without_logins(text(_ESCAPED.sub(_unescaped, text(value)))))
 
 
 def _unescaped(found: re.Match[str]) -> str:
@@ -45,16 +50,63 @@ def _unescaped(found: re.Match[str]) -> str:
     return char if char.isprintable() else " "
 
 
+def has_email(said: str) -> bool:
+    """Say whether somebody's address is in a text."""
+    return any(True for _ in _emails(said))
+
+
+def _without_emails(said: str) -> str:
+    return _masked(said, _emails(said))
+
+
+def _emails(said: str) -> Iterator[tuple[int, int]]:
+    """Give where addresses begin and end."""
+    ended = 0
+    for host in _AT_HOST.finditer(said):
+        before = said[max(ended, host.start() - _LOCAL_MAX) : host.start()]
+        if local := len(before) - len(before.rstrip(_LOCAL)):
+            ended = host.end()
+            yield host.start() - local, ended
+
+
+def _without_keys(said: str) -> str:
+    return _masked(said, _keys(said))
+
+
+def _keys(said: str) -> Iterator[tuple[int, int]]:
+    """Give where the values of secret parameters begin and end."""
+    ended = 0
+    for parameter in _PARAMETER.finditer(said):
+        if parameter.start() < ended:  # it stands in the value of another one
+            continue
+        name = parameter[1]
+        secret = _SECRET_NAME.search(name, max(len(name) - _WORD_AND_BEHIND, 0))
+        if secret is None or secret.start() > _NAME_BEFORE:
+            continue
+        if value := _VALUE.match(said, parameter.end()):
+            ended = value.end()
+            yield value.start(), ended
+
+
+def _masked(said: str, places: Iterable[tuple[int, int]]) -> str:
+    made: list[str] = []
+    at = 0
+    for begin, end in places:
+        made += said[at:begin], MASK
+        at = end
+    return "".join(made) + said[at:] if made else said
+
+
 def without_logins(value: str) -> str:
     """Take out what opens something or names somebody: the login and the keys in a URL, a home folder's user."""
     if "://" in value:
-        value = _IN_QUERY.sub(rf"\g<1>{MASK}", _LOGIN_HOST.sub(f"{MASK}@", value))
+        value = _without_keys(_LOGIN_HOST.sub(f"{MASK}@", value))
     return _HOME.sub(rf"\g<1>{MASK}", value)
 
 
 def thing_name(value: Json, account: frozenset[str] = frozenset()) -> str:
     """Return the name of a camera or server without the persons in it; ``account`` is whose it is."""
-    name = EMAIL.sub(MASK, without_logins(text(value)))
+    name = _without_emails(without_logins(text(value)))
     for word in account:
         name = name.replace(word, MASK)
     return "" if not name.strip("* ") else name
