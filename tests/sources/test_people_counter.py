@@ -306,6 +306,51 @@ def test_a_wifi_password_never_leaves_the_source(name: str, tail: str, place: st
     assert "Zq7xw" not in shown
 
 
+@pytest.mark.parametrize(
+    "stated",
+    [
+        '<Property Name="{n}" Value="{v}"/>',
+        '<Property Value="{v}" Name="{n}"/>',
+        '<Setting key="{n}">{v}</Setting>',
+        "<Param><Name>{n}</Name><Value>{v}</Value></Param>",
+        "<Param><Value>{v}</Value><Name>{n}</Name></Param>",
+        "<Param><{n}/><Value>{v}</Value></Param>",
+        '<Param><A><Id n="{n}"/></A><B><Value>{v}</Value></B></Param>',
+        "<Name>{n}</Name><Value>{v}</Value>",
+        "<Value>{v}</Value><ParamName>{n}</ParamName>",
+    ],
+)
+@pytest.mark.parametrize("name", ["WifiPassword", "WifiKey", "pin", "PSK", "WlanPass", "maleNum"])
+@pytest.mark.parametrize("place", ["</Properties>", "</Object>", "</Report>", "</ReportData>", "</Metrics>"])
+def test_a_secret_that_is_stated_as_name_and_value_never_leaves_the_source(
+    stated: str, name: str, place: str
+) -> None:
+    """Where the name of a secret stands beside its value, in whatever order, neither is kept; the rest of the push is."""
+    body = GOOD.replace(place, stated.format(n=name, v="Zq7xw") + place).replace(
+        "<Report ", "<Report Mood='fine' "
+    )
+    event = _only(body)
+    assert "Zq7xw" not in _everything(_read(body))
+    assert {"Report.Mood": "fine"} == event.data["extra"]
+
+
+@pytest.mark.parametrize("tag", ["Metrics", "ReportData", "Report", "Object", "Count", "Timezone"])
+def test_a_secret_that_two_attributes_state_never_leaves_the_source(tag: str) -> None:
+    """An unknown attribute may hold the name of the secret that stands in the next one."""
+    for stated in ('key="WifiKey" value="Zq7xw"', 'value="Zq7xw" param="door pin"'):
+        assert "Zq7xw" not in _everything(_read(re.sub(f"<{tag}(?=[ >])", f"<{tag} {stated}", GOOD)))
+    named = GOOD.replace('Name="count"', 'Name="pin" Value="Zq7xw"')
+    assert "Zq7xw" not in _everything(_read(named))
+
+
+def test_a_value_that_only_sounds_like_a_secret_is_kept() -> None:
+    """A text that stands alone is no name of anything, and a secret with a name of its own takes nobody with it."""
+    extra = _only(_push(_count(more=' lens="Keyence"'), Place="Turkey", WifiKey="x", Mood="fine")).data[
+        "extra"
+    ]
+    assert {"Place": "Turkey", "Mood": "fine", "lens": "Keyence"} == extra
+
+
 def _heavy_names(long: str, elements: int) -> bytes:
     """An element of a long name with elements of most attributes in it, as it would stand in a push of one minute."""
     attributes = "".join(f' b{number}=""' for number in range(128))
@@ -327,9 +372,20 @@ def test_looking_for_secrets_in_names_takes_no_time(long: str, elements: int) ->
 def test_what_is_left_out_of_one_push_is_looked_at_a_bounded_number_of_times(monkeypatch) -> None:
     """However many unknown names a push has that nothing is kept of, only so many are looked at."""
     looked = []
-    monkeypatch.setattr(leftovers, "_letters", lambda text: looked.append(text) or "secret")
-    _read(_heavy_names("a", 200))
-    assert leftovers.MOST_LEFT_OUT == len(looked) < 128 * 200
+    letters = leftovers._letters
+    monkeypatch.setattr(leftovers, "_letters", lambda text: looked.append(text) or letters(text))
+    element = "<a>" + "".join(f"<b c{number}=''/>" for number in range(50)) + "<key/></a>"
+    _read(GOOD.replace("</Properties>", element * 1_000 + "</Properties>"))
+    assert leftovers.MOST_LEFT_OUT <= len(looked) <= 2 * (leftovers.MOST_LEFT_OUT + 51) < 51 * 1_000
+    looked.clear()
+    _read(GOOD.replace("</Properties>", "<key/>" * 20_000 + "</Properties>"))
+    assert leftovers.MOST_LEFT_OUT <= len(looked) <= 2 * leftovers.MOST_LEFT_OUT
+    looked.clear()
+    _read(GOOD.replace("</Properties>", "<id>a</id>" * 20_000 + "</Properties>"))
+    assert len(looked) < 100
+    looked.clear()
+    _read(_heavy_names("a", 200))  # one of so many parts is not kept, and not looked at
+    assert len(looked) < 100
 
 
 @pytest.mark.parametrize(

@@ -134,27 +134,31 @@ def shown_properties(header: Header) -> dict[str, Json]:
 
 def _read_properties(root: Element, leftovers: Leftovers) -> dict[str, str]:
     found: dict[str, str] = {}
+    unknown = []
     for section in root:
         name = xml_body.local_name(section)
         if name == "properties":
             _read_section(section, found, leftovers)
         elif name != "reportdata":
-            leftovers.element(section)
+            unknown.append(section)
+    leftovers.elements(unknown)
     return found
 
 
 def _read_section(section: Element, found: dict[str, str], leftovers: Leftovers) -> None:
     leftovers.attributes(section, frozenset(), "Properties.")
+    unknown = []
     for child in section:
         name = xml_body.local_name(child)
         if name not in _PROPERTIES or len(child):
-            leftovers.element(child)
+            unknown.append(child)
             continue
         value = xml_body.text(child)
         if found.setdefault(name, value) != value:
             raise Unreadable(f"The push states {xml_body.bare_name(child)} twice, with different values.")
         if child.keys():
             leftovers.attributes(child, frozenset(), f"{name}.")
+    leftovers.elements(unknown)
 
 
 def _serial(text: str) -> str | None:

@@ -123,29 +123,31 @@ class WindowReader:
         interval = number_or_text(stated["interval"]) if stated.get("interval") else None
         kind = "running_minute" if running else "increment" if interval == 0 else "interval"
         self.kinds.add(kind)
+        self._leftovers.elements([element for element in data if xml_body.local_name(element) != "report"])
         for element in data:
             if xml_body.local_name(element) != "report":
-                self._leftovers.element(element)
                 continue
             own = xml_body.attributes(element)
             if not own.keys() <= _REPORT_ATTRIBUTES:
                 self._leftovers.attributes(element, _REPORT_ATTRIBUTES, "Report.")
             report = Report(kind, interval, date_parts(own.get("date") or own.get("reportdate")))
+            self._leftovers.elements([child for child in element if xml_body.local_name(child) != "object"])
             for child in element:
                 if xml_body.local_name(child) == "object":
                     self._object(child, report)
-                else:
-                    self._leftovers.element(child)
 
     def _object(self, element: Element, report: Report) -> None:
         counted = self._counted(element)
         statements: list[tuple[str, Element]] = []
+        unknown: list[Element] = []
         for child in element:
             name = xml_body.local_name(child)
             if name in _NUMBERS:
                 statements.append((name, child))
-            else:  # beside gender and age, an unknown element may be of that sort too
-                self._leftovers.element(child, values=counted.object_type != DEMOGRAPHICS)
+            else:
+                unknown.append(child)
+        # Beside gender and age, an unknown element may be of that sort too.
+        self._leftovers.elements(unknown, values=counted.object_type != DEMOGRAPHICS)
         for name, child in statements:
             self._statement(name, child, counted, report)
 
@@ -173,8 +175,8 @@ class WindowReader:
         harmless = counted.object_type != DEMOGRAPHICS and name not in _PERSONAL
         if not stated.keys() <= _KNOWN[name]:
             self._leftovers.attributes(element, _KNOWN[name], values=harmless)
-        for child in element:
-            self._leftovers.element(child, values=harmless)
+        if len(element):
+            self._leftovers.elements(list(element), values=harmless)
         taken = self._leftovers.take()
         if taken and len(window.extra) < MOST_ENTRIES:
             window.extra = dict(islice((window.extra | taken).items(), MOST_ENTRIES))
