@@ -12,6 +12,9 @@ from gateway.source import Post
 
 # A letter shows what came; megabytes would only fill the shelf, and masking them takes long.
 LETTER_BYTES = 262_144
+# An alarm of a face terminal says only in its header which terminal sent it, and when.
+_HEADERS = ("sn", "model", "timestamp")
+_HEADER_MAX = 128
 
 
 def shown_path(post: Post) -> str:
@@ -29,6 +32,7 @@ def head_of(post: Post, source: str | None, port: str) -> dict[str, object]:
         "vouched": sorted(post.vouched),
         "query": redact_query(post.query),
         "content_type": post.headers.get("content-type", ""),
+        "headers": {name: _printable(post.headers[name]) for name in _HEADERS if name in post.headers},
         "source": source,
         "bytes": len(post.body),
         "cut": len(post.body) > LETTER_BYTES,
@@ -43,7 +47,7 @@ def push_of(letter: Letter, zone: tzinfo | None, tokens: Collection[str]) -> Pos
         method=str(head.get("method", "POST")),
         path=str(head.get("path", "/")),
         query=str(head.get("query", "")),
-        headers={"content-type": str(head.get("content_type", ""))},
+        headers={"content-type": str(head.get("content_type", "")), **_headers(head.get("headers"))},
         body=letter.body,
         address=letter.sender,
         received_at=datetime.fromtimestamp(letter.received / 1000, UTC),
@@ -77,6 +81,16 @@ def unknown(post: Post) -> str:
 
 def _texts(value: object) -> list[str]:
     return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
+
+
+def _headers(value: object) -> dict[str, str]:
+    """Give the headers that a letter holds; one of an older version holds none."""
+    stated = value if isinstance(value, dict) else {}
+    return {name: text for name in _HEADERS if isinstance(text := stated.get(name), str)}
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text.strip()[:_HEADER_MAX])
 
 
 def _digest(token: str) -> str:
