@@ -5,11 +5,12 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, unquote, unquote_plus, urlsplit
 
 _NOT_IN_URL = re.compile(r"[\x00-\x20\x7f]")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?|")
+_KEY_MIN = 8  # letters; a shorter value of a query is no key, and is part of many a word
 _OURS = {  # request and connection are described by the gateway and its client
     "connection",
     "content-encoding",
@@ -68,6 +69,17 @@ class HttpsOptions:
         """The endpoint as people may see it: without its query, which may hold a key."""
         url = urlsplit(self.endpoint)
         return f"{url.netloc}{url.path}"
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """What a far end may repeat and nobody is shown, the longest first: one may stand within another."""
+        query = urlsplit(self.endpoint).query
+        values = [query, *(part.partition("=")[2] for part in re.split("[&;]", query))]
+        plain = {way(value) for value in values for way in (str, unquote, unquote_plus)}
+        coded = {quote(value, safe="") for value in plain}
+        coded |= {re.sub("%[0-9A-F]{2}", lambda code: code[0].lower(), key) for key in coded}
+        keys = {key for key in plain | coded if len(key) >= _KEY_MIN}
+        return tuple(sorted({*filter(None, (self.bearer, *self.secrets)), *keys}, key=len, reverse=True))
 
     @property
     def shown(self) -> str:

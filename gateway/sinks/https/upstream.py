@@ -42,7 +42,7 @@ class Upstream:
         self._signer = Signer(options.secrets)
         secure = options.endpoint.startswith("https:")
         self._tls = (options.tls or ssl.create_default_context()) if secure else False
-        self._secrets = tuple(text for text in (options.bearer, *options.secrets) if text)
+        self._hidden = options.hidden
         self._headers = {
             **options.headers,
             "accept-encoding": "identity",
@@ -99,7 +99,7 @@ class Upstream:
         ) as response:
             heard.append(response.status_code)
             text = (await _beginning(response)).decode("utf-8", "replace")
-            return Answer(response.status_code, response.headers, quoted(text, hide=self._secrets))
+            return Answer(response.status_code, response.headers, quoted(text, hide=self._hidden))
 
     def _late(self, heard: list[int]) -> str:
         limit = f"within {self._options.timeout_s:g} s"

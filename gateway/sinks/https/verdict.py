@@ -104,7 +104,7 @@ def unavailable(answer: Answer, options: HttpsOptions) -> SinkUnavailable:
     """Turn an answer that means later into the error that says so."""
     known = _LATER.get(answer.status) or _LATER_BY_CLASS.get(answer.status // 100)
     fault, action = known or (_A_PAGE if answer.is_page else _UNFORESEEN)
-    target = quoted(answer.headers.get("location", "").partition("?")[0])
+    target = quoted(answer.headers.get("location", "").partition("?")[0], hide=options.hidden)
     where = f" and points to {target}" if target and fault == "https_redirect" else ""
     shown = f" to requests with {options.shown}" if fault == "https_login" else ""
     return SinkUnavailable(

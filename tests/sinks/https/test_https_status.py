@@ -157,6 +157,32 @@ async def test_foreign_text_in_a_reason_is_short_printable_and_without_our_secre
     assert len(text) < 400
 
 
+@pytest.mark.parametrize("echo", [
+    "Cannot POST /events?code=f1nd-Me%2Fkey&v=1",
+    "Cannot POST /events?v=1&code=f1nd-Me/key",
+    "no such code: f1nd-Me%2Fkey",
+    "no such code: f1nd-Me/key",
+    "Location f1nd-Me%2fkey",
+])  # fmt: skip
+async def test_the_key_in_the_query_of_an_endpoint_is_not_shown(receiver, build_sink, make_events, echo):
+    """A far end that repeats what it was asked gets no key into the reason, in whatever way it writes it."""
+    receiver.script.append(Outcome(status=503, body=f"code 1 of v: {echo}".encode()))
+    sink = build_sink(receiver, endpoint=f"{receiver.url}?code=f1nd-Me%2Fkey&v=1")
+    text = str(await fault_of(sink, make_events(1)))
+    assert "f1nd-Me" not in text
+    assert "code 1 of v: " in text  # a value of few letters may be part of any word
+
+
+async def test_the_key_in_the_query_of_an_endpoint_is_not_shown_in_a_redirect(
+    receiver, build_sink, make_events
+):
+    """Where a redirect points is shown without the key as well."""
+    location = {"Location": "https://login.example/f1nd-Me-now/x?y"}
+    receiver.script.append(Outcome(status=302, headers=location))
+    text = str(await fault_of(build_sink(receiver, endpoint=f"{receiver.url}?f1nd-Me-now"), make_events(1)))
+    assert "https://login.example/…/x" in text
+
+
 @pytest.mark.parametrize("body", [b"\xff\xfe\x00bad", "é".encode("latin-1"), b""])
 async def test_any_bytes_can_be_quoted(receiver, build_sink, make_events, body):
     """A body in no known encoding does not hide the status."""
