@@ -235,6 +235,50 @@ def test_what_is_no_secret_stays(body):
     assert body == redact_body(body)
 
 
+@pytest.mark.parametrize("name", ["name", "key"])
+@pytest.mark.parametrize("body", [
+    '<r a="1"><p v="{v}" w="2" {n}="WifiKey" x="{v}"/><b>2</b></r>',
+    '<r a="1"><p {n}="WifiKey" v="{v}"/><b>2</b></r>',
+    '<r a="1"><p {n}="WifiKey">{v}</p><b>2</b></r>',
+    '<r a="1"><p {n}="Wifi key" v="{v}"/><b>2</b></r>',
+    "<r><p><{n}>door PIN code</{n}><v>{v}</v></p><b>2</b></r>",
+    "<r><p><{n}>WifiKey</{n}><v>{v}</v></p><b>2</b></r>",
+    "<r><p><v>{v}</v><w/><{n}>WifiKey</{n}></p><b>2</b></r>",
+    "<r><p><v><x>{v}</x></v><{n} >WifiKey</{n}><v><x>{v}</x></v></p><b>2</b></r>",
+    '<r><b>2</b><p><{n}>/>"<wifiPassword>{v}</wifiPassword>key":"\n</{n}>wifi</{n}>',
+    "<r><b>2</b><p><x:{n}>WifiKey</x:{n}><v>{v}",
+    '{{"p":[{{"v":"{v}","{n}":"WifiKey"}}],"b":2}}',
+    '{{"p":{{"v":{{"x":"a{{","y":["{v}"]}},"z":{{}},"{n}":"WifiKey","v":"{v}"}},"b":2}}',
+    '{{"b":2,"p":{{"pin":"1","v":"{v}","{n}":"WifiKey"',
+])  # fmt: skip
+def test_what_stands_beside_the_name_of_a_secret_is_masked(body, name):
+    """A value is found before its name as well as behind it, and what stands outside of both stays."""
+    left = redact_body(body.format(n=name, v=CANARY).encode()).decode()
+    assert CANARY not in left
+    assert "<b>2</b>" in left or '"b":2' in left
+
+
+def test_xml_that_names_a_secret_can_be_read_again():
+    """Where names and values are elements, what is left of the body is XML still."""
+    body = b"<r><p><v>1</v><name>pin</name></p><p><name>psk</name><v>1</v></p><b>2</b></r>"
+    assert b"<r><p>***</p><p>***</p><b>2</b></r>" == redact_body(body)
+
+
+@pytest.mark.parametrize("name", ["pin ", " pin", "\tpin ", "wifi key", "Wifi Pass ", "door pin"])
+def test_a_name_with_blanks_in_its_quotes_is_masked(name):
+    """A name is known with blanks around its words, as the sources know it."""
+    for body in ('{{"a":1,"{n}":"{v}","b":2}}', "{{'a':1,'{n}' : '{v}','b':2}}", '{{"a":"{{\\"{n}\\":\\"{v}'):
+        left = redact_body(body.format(n=name, v=CANARY).encode()).decode()
+        assert CANARY not in left
+        assert left.startswith(body[:4].format())
+
+
+def test_the_name_of_a_person_is_masked_where_it_is_that_of_a_secret():
+    """Somebody may be called Pin, and their name may stand under a name with blanks in it."""
+    assert b"Pin" not in redact_body(b'{"user":{"name ":"Pin","b":2}}')
+    assert b"Pin" not in redact_body(b'{"user":{"a":1,"name":"Pin","b":2}}')
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_what_stands_before_the_secret_stays(form):
     """Everything in front of the first secret's name is kept as it is."""
@@ -359,6 +403,24 @@ def test_a_value_that_never_ends_is_masked_whatever_is_in_it(noise, name, data):
             "content-type:image/",
             "content-type:image/" * 20 + "\n",
         ),
+        *(
+            '"name":"pin"}',
+            '{"v":1,"name":"pin",',
+            '{"a":{},"key":"pin"}',
+            "<name>pin</name>",
+            "<a><key>pin</key></a>",
+        ),
+        *(
+            '<a b="1" name="pin">',
+            "<key>pin",
+            '"pin ',
+            '" pin ":',
+            '" ',
+            "wifi ",
+            "<wifi>",
+            "key",
+            "passings ",
+        ),
     ],
 )
 def test_a_hostile_body_is_redacted_in_one_pass(piece):
@@ -421,6 +483,19 @@ def test_names_of_every_protocol_are_masked(name):
         ),
         *("usr", "username", "first_name", "lastName", "cardholder", "licensePlate", "plate", "home_address"),
         *("description", "pin_code", "accessKeyId", "visitorName"),
+        *(
+            "WifiPwd",
+            "WlanPwd",
+            "WifiPsk",
+            "WpaPsk",
+            "WpaKey",
+            "Wpa2Key",
+            "WepKey",
+            "WepKey1",
+            "PreSharedKey",
+        ),
+        *("PskKey", "WifiPasskey", "Pwd", "AdminPwd", "NetworkPassKey", "WifiPass", "AdminPass", "passkey"),
+        *("RtspLogin", "UserLogin", "WifiAuth", "WepCode", "WlanPass", "KeyMgmtKey", "CameraPin", "door_pin"),
     ],
 )
 @pytest.mark.parametrize("form", FORMS)
@@ -428,6 +503,31 @@ def test_a_name_that_tells_is_masked(form, name):
     """A secret or a person's field of a protocol that nobody knows is masked by the words in its name."""
     left = redact_body(FORMS[form].format(n=name, N=name.upper(), v=CANARY).encode()).decode()
     assert CANARY not in left
+
+
+@pytest.mark.parametrize("body", [
+    "<Wifi><{n}>{v}</{n}></Wifi>",
+    '<WiFi {n}="{v}">',
+    '<wlan {n}="{v}"/>',
+    '{{"wpa2":{{"{n}":"{v}"}}}}',
+    "<Admin><Key>{v}</Key></Admin>",
+    "<Admin><Pass>{v}</Pass></Admin>",
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["Key", "Pass", "Code", "Auth", "Secure"])
+def test_what_is_said_of_a_network_is_masked(body, name):
+    """In what is named after a network its key may have any name, and so it may beside a login in XML."""
+    assert CANARY not in redact_body(f"<r>{body.format(n=name, v=CANARY)}".encode()).decode()
+
+
+@pytest.mark.parametrize("body", [
+    '{"data":{"pass":true,"passings":3,"code":10001,"status":1,"auth":2,"keyframe":"x","wlanMode":"x"}}',
+    '<Object Id="0" Name="Key West" Passings="4"><Count Enters="3"/></Object>',
+    '<Object Id="0" Name="Underpass" Passings="4"><Count Enters="3"/></Object>',
+    '{"channel":{"name":"South Pass"},"rule":{"name":"Turkey"},"id":"keyhole","mode":"pin"}',
+])  # fmt: skip
+def test_names_that_a_source_reads_again_stay(body):
+    """A letter is read again from what is left of it: whether a door opened, codes, counts and names of places stay."""
+    assert body == redact_body(body.encode()).decode()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from gateway.redact.body import redact_body, redact_text
 from gateway.redact.fields import redact_fields
+from gateway.redact.names import tells_of_secret
 from gateway.redact.paths import redact_path, redact_query
 
-__all__ = ["redact_body", "redact_fields", "redact_path", "redact_query", "redact_text"]
+__all__ = ["redact_body", "redact_fields", "redact_path", "redact_query", "redact_text", "tells_of_secret"]

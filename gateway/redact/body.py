@@ -11,28 +11,20 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from gateway.redact.beside import LABELS, NESTED, beside, is_labelled, label_at
 from gateway.redact.nameless import nameless
-from gateway.redact.names import (
-    DIVIDERS,
-    HARMLESS,
-    NAMES,
-    PERSON,
-    PERSON_NAMES,
-    PICTURES,
-    SECRET_PARTS,
-    SECRETS,
-)
+from gateway.redact.names import LOOK_BACK, NAMES, PERSON, PICTURES, is_masked
 
 _NAME_LETTERS = b"abcdefghijklmnopqrstuvwxyz0123456789_.:-"
 _NAME_BYTES = frozenset(_NAME_LETTERS[place : place + 1] for place in range(len(_NAME_LETTERS)))
 _NAME_END = re.compile(rb"[a-z0-9_-]{0,64}+")
-_LOOK_BACK = 64
 
 _TAG = re.compile(rb"(?:<|&(?:amp;)*lt;|\\u003c)\Z")
 _NO_CONTENT = re.compile(rb"[^<>]*/>")
 _PLAIN_TAG = re.compile(rb"\s*+>")
-_NAMED = re.compile(rb"\b(?:name|key)[\"']?\s*[=:]\s*[\"']?\Z")
-_NAMED_END = {True: re.compile(rb"/>|</|\Z"), False: re.compile(rb"\}|\Z")}  # by: is it XML
+_IN_QUOTES = re.compile(rb"[a-z0-9_ \t-]{0,64}+(?=\\{0,8}[\"'][ \t\r\n]{0,8}[:=])")
+_BLANKS = frozenset((b" ", b"\t"))
+_QUOTES = frozenset((b'"', b"'"))
 _FORM_DATA = re.compile(rb"form-data\s*;[^\r\n]*\Z")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _PART_END = re.compile(rb"\r?\n--|\Z")
@@ -44,7 +36,6 @@ _QUOTE = rb"(\\*+[\"']|&(?:(?>amp;))*+(?:quot|apos|#34|#39);)"
 _SEPARATOR = re.compile(_QUOTE + rb"?\]?[ \t\r\n]*+([:=])>?[ \t\r\n]*+")
 _OPENING = re.compile(_QUOTE)
 _LITERAL = re.compile(rb"(?:-?[0-9][0-9.e+-]*+|true|false|null)(?=[ \t\r\n,}\]]|\Z)")
-_NESTED = re.compile(rb"\"(?:(?>[^\"\\]++|\\.))*+\"?|[\[{]|[\]}]", re.DOTALL)
 _LINE_END = re.compile(rb"[\r\n]|\Z")
 # Where a value without quotes ends, by the first byte of the body.
 _BARE_END = {b"<": re.compile(rb"[\r\n<>]|\Z"), b"{": re.compile(rb"[&\t\r\n\"'<>]|\Z")}
@@ -69,23 +60,34 @@ def redact_body(body: bytes) -> bytes:
     low = raw.lower()  # of bytes: only ASCII letters change, and no offset
     person = PERSON.search(low) is not None
     kept: list[bytes] = []
-    done = at = 0
+    done = at = floor = 0  # nothing before the floor is looked at again
     while found := NAMES.search(low, at):
         begin, at = _whole_name(low, found)
-        bare = re.split(rb"[.:]", low[begin:at])[-1]
-        if not is_masked(bare, person=person):
+        bare = re.split(rb"[.:]", low[begin:at])[-1].strip()
+        if not is_masked(bare, person=person) and not (bare == b"pass" and _first(low) == b"<"):
             continue
-        span = _span(low, begin, at)
-        if span is None or not (value := low[span.start : span.stop].strip()):
+        span, label = _span(low, begin, at), None
+        if span is None:
+            label = label_at(low, begin, at)
+        elif bare in LABELS and is_masked(low[span.start : span.stop].strip(), person=True, label=True):
+            label = (span.start, span.start)
+        if label:
+            around = beside(low, *label, floor=max(done, floor), first=_first(low))
+            span = _widest(span, around) if around else span
+            floor = at
+        if span is None or not low[span.start : span.stop].strip():
             continue
-        if bare == b"name" and is_masked(value, person=True):  # {"name": "pin", "value": "…"}
-            span = _named(low, span.start)
         span = _with_what_it_names(low, span, person=person)
         kept += (raw[done : span.start], _mask(bare, span))
         done = span.stop
         at = max(at, done)
     kept.append(raw[done:])
     return nameless(b"".join(kept))
+
+
+def _widest(span: _Span | None, around: tuple[int, int]) -> _Span:
+    """Take a name's own value, too: a person may be called like a secret, and more than a name may stand there."""
+    return _Span(min(span.start, around[0]), max(span.stop, around[1])) if span else _Span(*around)
 
 
 def redact_text(text: str) -> str:
@@ -99,20 +101,6 @@ def redact_text(text: str) -> str:
         return clean.decode("utf-8", "replace")
 
 
-def is_masked(name: bytes, *, person: bool) -> bool:
-    """Say whether a value of this name goes; ``person``: it stands in what is said of a person."""
-    return (
-        name in SECRETS
-        or name in PICTURES
-        or (person and name in PERSON_NAMES)
-        or (len(name) <= 2 * _LOOK_BACK and _tells(name.translate(None, DIVIDERS)))
-    )
-
-
-def _tells(whole: bytes) -> bool:
-    return whole not in HARMLESS and any(part in whole for part in SECRET_PARTS)
-
-
 def _mask(name: bytes, span: _Span) -> bytes:
     mask = b"<%d chars>" % (span.stop - span.start) if name in PICTURES else b"***"
     return b'"%b"' % mask if span.quoted else mask
@@ -121,7 +109,7 @@ def _mask(name: bytes, span: _Span) -> bytes:
 def _with_what_it_names(low: bytes, span: _Span, *, person: bool) -> _Span:
     """Go on where a value ends in the name of a secret: in a broken body it is the name of what follows."""
     while True:
-        begin = max(span.start, span.stop - _LOOK_BACK)
+        begin = max(span.start, span.stop - LOOK_BACK)
         tail = low[begin : span.stop].rstrip(b"\\\"'=: \t")
         name = tail[len(tail.rstrip(_NAME_LETTERS)) :]
         end = begin + len(tail)
@@ -134,23 +122,34 @@ def _with_what_it_names(low: bytes, span: _Span, *, person: bool) -> _Span:
 
 
 def _whole_name(low: bytes, found: re.Match[bytes]) -> tuple[int, int]:
-    before = low[max(0, found.start() - _LOOK_BACK) : found.start()]
+    before = low[max(0, found.start() - LOOK_BACK) : found.start()]
     begin = found.start() - len(before) + len(before.rstrip(_NAME_LETTERS))
     if low[begin - 1 : begin] == b"\\":  # the run of letters begins with an escape: \npin, \u003cpin
         begin = min(begin + (5 if low[begin : begin + 1] == b"u" else 1), found.start())
-    end = _NAME_END.match(low, found.end())
-    return begin, end.end() if end else found.end()
+    ended = _NAME_END.match(low, found.end())
+    return _with_blanks(low, begin, ended.end() if ended else found.end())
+
+
+def _with_blanks(low: bytes, begin: int, end: int) -> tuple[int, int]:
+    """Take a name in quotes as a whole: "wifi key", "pin "."""
+    ahead = low[max(0, begin - LOOK_BACK) : begin]
+    if ahead[-1:] in _BLANKS or low[end : end + 1] in _BLANKS:
+        front = ahead.rstrip(_NAME_LETTERS + b" \t")
+        closed = _IN_QUOTES.match(low, end)
+        if closed and front[-1:] in _QUOTES:
+            return begin - len(ahead) + len(front), closed.end()
+    return begin, end
 
 
 def _span(low: bytes, begin: int, end: int) -> _Span | None:
     """Find the value that belongs to a name: in an element, a form field, an attribute or a JSON member."""
-    before = low[max(0, begin - _LOOK_BACK) : begin]
+    before = low[max(0, begin - LOOK_BACK) : begin]
     if tag := _TAG.search(before):
         return _element(low, tag[0], low[begin:end], end)
-    in_form_data = _FORM_DATA.search(before) is not None
-    if _NAMED.search(before):
-        return _form_data(low, end) if in_form_data else _named(low, end)
-    separator = None if in_form_data else _SEPARATOR.match(low, end)
+    labelled = is_labelled(before)
+    if _FORM_DATA.search(before):
+        return _form_data(low, end) if labelled else None
+    separator = None if labelled else _SEPARATOR.match(low, end)
     if separator is None:
         return None
     if opening := _OPENING.match(low, separator.end()):
@@ -180,12 +179,6 @@ def _form_data(low: bytes, end: int) -> _Span:
     if blank is None:
         return _Span(end, len(low))
     return _Span(blank.end(), _found(_PART_END, low, blank.end()))
-
-
-def _named(low: bytes, end: int) -> _Span:
-    """Take what follows the name in <property name="pin" value="…"/> and in {"name": "pin", "value": "…"}."""
-    start = end + 1 if low[end : end + 1] in {b'"', b"'"} else end
-    return _Span(start, _found(_NAMED_END[_first(low) == b"<"], low, start))
 
 
 def _member(low: bytes, start: int) -> _Span | None:
@@ -218,7 +211,7 @@ def _string(quote: bytes, separator: bytes) -> re.Pattern[bytes]:
 
 def _nested_end(low: bytes, start: int) -> int:
     depth = 0
-    for token in _NESTED.finditer(low, start):
+    for token in NESTED.finditer(low, start):
         depth += {b"{": 1, b"[": 1, b"}": -1, b"]": -1}.get(token[0], 0)
         if depth <= 0:
             return token.end()

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-from gateway.redact.body import is_masked
 from gateway.redact.nameless import nameless
-from gateway.redact.names import PICTURES
+from gateway.redact.names import PICTURES, is_masked
 
 _DEEPEST = 64
 

@@ -7,9 +7,7 @@ import re
 
 PICTURES = {b"rgb_image", b"alarm_photo", b"snapshot", b"thumbnail"}
 SECRETS = {
-    b"wifipassword", b"wifissid", b"pin", b"login", b"stream_uri", b"hash", b"qrcode_content",
-    b"authorization", b"secret", b"token", b"credential", b"credentials", b"cookie", b"private_key",
-    b"headers", b"api_key", b"apikey", b"x-key", b"x-sign", b"access_key", b"secret_key", b"profile_token",
+    b"hash", b"qrcode_content", b"authorization", b"cookie", b"headers", b"x-sign",
     # Whose it is, and what was measured of a person: a letter keeps as little as a sink gets.
     b"user_id", b"userid", b"ic_number", b"id_number", b"job_number", b"remark", b"cardno", b"employeeno",
     b"employeenostring", b"bodytemperature", b"mask", b"recognizescore", b"groups",
@@ -21,13 +19,13 @@ SECRETS = {
     # A Windows path holds the name of the user.
     b"snapshot_path", b"recording_path",
     # Whose it is, under names of nobody's protocol in particular; a sentence may name a person too.
-    b"usr", b"holder", b"plate", b"tel", b"fax", b"dob", b"psk", b"street", b"description",
+    b"usr", b"holder", b"plate", b"tel", b"fax", b"dob", b"street", b"description",
 }  # fmt: skip
-# In any name, whatever divides its words: userPassword, wifi_key, Phone2. Serial numbers, MAC and IP addresses, counts of
-# people and names of things have none of these.
-SECRET_PARTS = (
-    *(b"password", b"passwd", b"passphrase", b"passcode", b"pincode", b"secret", b"token", b"ssid"),
-    *(b"wifikey", b"wlankey", b"apikey", b"accesskey", b"privatekey", b"sharedkey", b"networkkey"),
+# What is said of a network together: its key has any name in there.
+NETWORKS = {b"wifi", b"wi-fi", b"wlan", b"wpa", b"wpa2", b"wpa3", b"wep"}
+# Words of persons in any name, whatever divides its words: ownerEmail, Phone2. Serial numbers, MAC and IP addresses,
+# counts of people and names of things have none of these.
+PERSON_PARTS = (
     *(
         b"phone",
         b"mobile",
@@ -59,18 +57,65 @@ SECRET_PARTS = (
         b"postaladdress",
     ),
 )
+LOOK_BACK = 64  # letters; names are no longer than twice that
 DIVIDERS = b"_-. "
-HARMLESS = {b"microphone", b"microphones"}
+# "pass" says whether a door opened; a letter of it is read again.
+HARMLESS = {
+    *(b"microphone", b"microphones", b"pass", b"bypass", b"underpass", b"compass", b"spin"),
+    *(b"monkey", b"turkey", b"turnkey", b"hotkey", b"keyframe", b"keyframes", b"keyboard", b"keypad"),
+}
+# The words of secrets: wifi_key, WPA2PSK, CameraPin. What a counter says and nobody understands is judged by them as well.
+_SECRET = re.compile(
+    r"pass(?:w|phrase|code|key)|pincode|pwd|psk|secret|ssid|credential|login|token|streamuri|(?:pin|key)[0-9]*$"
+    r"|(?:wifi|wlan|wep|wpa[0-9]?|api|access|private|shared|network)key|(?:admin|user|root|rtsp)pass"
+)
+_WIDER = re.compile(r"key|pass$")
+_NETWORK = re.compile(r"wifi|wlan|wpa|wep")
+_SECRET_OF_NETWORK = re.compile(r"pass|code|auth")  # anywhere behind the first of those
 # Of a thing or of a person, by what else the body speaks of.
 PERSON_NAMES = {b"name", b"address"}
 
 # What may be a name to mask. "name" and "address" only count where the body speaks of a person: counters have them too.
 NAMES = re.compile(
-    rb"rgb_image|alarm_photo|snapshot|thumbnail|passw(?:or)?d|passphrase|pass_?code|ssid|pin|login|stream_uri|hash"
-    rb"|qrcode_content|authorization|headers|secret|token|credential|cookie|psk|x-key|x-sign"
-    rb"|(?:private|api|access|wi-?fi|wlan|shared|network)[_-]?key"
+    rb"rgb_image|alarm_photo|snapshot|thumbnail|pass|pwd|psk|ssid|pin|key|login|stream_?uri|hash|wi-?fi|wlan|wpa|wep"
+    rb"|qrcode_content|authorization|headers|secret|token|credential|cookie|x-sign"
     rb"|user_?id|i[cd]_number|job_number|remark|cardno|employeeno|temperature|mask|recognizescore|groups"
     rb"|guest_time_|e-?mail|cardholder_?|badge|card_number|gender|malenum|age|recording_path|name|description"
     rb"|usr|holder|plate|phone|mobile|tel|fax|dob|birth|owner|street|address"
 )
 PERSON = re.compile(rb"[\"'<:;]user[\"'/>\s\\&]|\buser[.\[:= \t]|user_?id|employeeno")
+
+
+def tells_of_secret(letters: str, *, label: bool = False) -> bool:
+    """Say whether a name tells of a secret, in lower case and without what divides its words.
+
+    ``label``: it may also be what people called a door, such as Key West or South Pass. Each pattern looks once.
+    """
+    network = _NETWORK.search(letters)
+    return bool(
+        _SECRET.search(letters)
+        or (not label and _WIDER.search(letters))
+        or (network and _SECRET_OF_NETWORK.search(letters, network.end()))
+    )
+
+
+def is_masked(name: bytes, *, person: bool, label: bool = False) -> bool:
+    """Say whether a value of this name goes.
+
+    ``person``: it stands in what is said of a person. ``label``: it stands as a value, beside what it is the name of.
+    """
+    return (
+        name in SECRETS
+        or name in PICTURES
+        or (person and name in PERSON_NAMES)
+        or (not label and name in NETWORKS)
+        or (len(name) <= 2 * LOOK_BACK and _tells(name.translate(None, DIVIDERS), label=label))
+    )
+
+
+def _tells(whole: bytes, *, label: bool) -> bool:
+    if whole in HARMLESS:
+        return False
+    return any(part in whole for part in PERSON_PARTS) or tells_of_secret(
+        whole.decode("latin-1"), label=label
+    )

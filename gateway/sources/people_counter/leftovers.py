@@ -14,7 +14,7 @@ from gateway.errors import Unreadable
 from gateway.event import Json
 from gateway.reading import xml_body
 from gateway.reading.xml_body import Element
-from gateway.redact import redact_text
+from gateway.redact import redact_text, tells_of_secret
 from gateway.sources.people_counter.fields import LONGEST_TEXT, clean
 
 MOST_ENTRIES = 32
@@ -25,12 +25,6 @@ _TOO_LONG = LONGEST_TEXT + 1  # cut there, a name is still too long, and so is e
 _NOT_KEPT = "(not kept)"
 
 _NOT_LETTER = re.compile(r"[\W_]+")
-_SECRET = re.compile(
-    r"pass(w|phrase|code|key|$)|pwd|psk|secret|ssid|key|credential|login|token|streamuri"
-    r"|pin$"
-)
-_NETWORK = re.compile(r"wifi|wlan|wpa|wep")
-_SECRET_OF_NETWORK = re.compile(r"pass|code|auth")  # anywhere behind the first of those
 _PERSONAL = re.compile(
     r"male|gender|sex|^age([0-9]|less|over|under|to|group|num|$)|race|ethni|emotion|religio"
 )
@@ -162,9 +156,4 @@ def _letters(text: str) -> str:
 
 def _tells(letters: str) -> bool:
     """Look in one pass: each attribute of an element repeats the names of all around it."""
-    network = _NETWORK.search(letters)
-    return bool(
-        _SECRET.search(letters)
-        or _PERSONAL.search(letters)
-        or (network and _SECRET_OF_NETWORK.search(letters, network.end()))
-    )
+    return tells_of_secret(letters) or _PERSONAL.search(letters) is not None
