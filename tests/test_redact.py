@@ -206,6 +206,7 @@ def test_what_is_asked_of_an_address_is_masked(said, left):
     ("uri", "left"),
     [
         ("rtsp://admin:CANARY@10.0.0.5:554/1", "rtsp://***@10.0.0.5:554/1"),
+        ("https://CANARYlogin:CANARYpass@host/", "https://***@host/"),
         ("http://admin:CAN@CANARY@host/", "http://***@host/"),
         ("http://host/x@y", "http://host/x@y"),
     ],

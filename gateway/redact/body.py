@@ -12,7 +12,7 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from gateway.redact.beside import LABELS, NESTED, beside, is_labelled, label_at
-from gateway.redact.nameless import nameless
+from gateway.redact.nameless import nameless, without_logins
 from gateway.redact.names import LOOK_BACK, NAMES, PERSON, PICTURES, is_masked
 
 _NAME_LETTERS = b"abcdefghijklmnopqrstuvwxyz0123456789_.:-"
@@ -56,7 +56,7 @@ class _Span(NamedTuple):
 
 def redact_body(body: bytes) -> bytes:
     """Return the body with every value that must not be kept replaced; UTF-16 comes back as UTF-8."""
-    raw = _without_picture_parts(_with_open_fields(_as_utf8(body)))
+    raw = without_logins(_without_picture_parts(_with_open_fields(_as_utf8(body))))
     low = raw.lower()  # of bytes: only ASCII letters change, and no offset
     person = PERSON.search(low) is not None
     kept: list[bytes] = []
