@@ -16,6 +16,7 @@ from troubles import of_lan, of_line
 from gateway.simulate.ledger import Ledger
 
 pytestmark = [pytest.mark.anyio]
+ENOUGH = 10  # chunks that went over the satellite
 
 
 @pytest.fixture
@@ -109,23 +110,29 @@ async def test_lines_control(lines, experiment, scale):
 async def test_lines_over_a_satellite(site, experiment, scale):
     """With 600 ms there and back and 2 % of it sent again, both far ends get everything, once, and nothing is named."""
     lines, ledger = LinedSite(site, upstream_s=20), Ledger()
+
+    def delayed() -> int:
+        return lines.home.did["chunks delayed"] + lines.cloud.did["chunks delayed"]
+
     try:
         lines.home.weather = lines.cloud.weather = SATELLITE
         site.daemon.start()
         async with Load(few(lines.url, ledger)):
             began = time.monotonic()
-            while time.monotonic() - began < scale.pick(1.5, 15.0):
+            # A slow machine sends less in that time: it goes on until there was enough to delay.
+            while time.monotonic() - began < scale.pick(1.5, 15.0) or (
+                delayed() < ENOUGH and time.monotonic() - began < 60
+            ):
                 await asyncio.sleep(0.5)
                 told = (await asyncio.to_thread(lines.status))["faults"]  # the devices' clocks run fast here
                 assert not [fault for fault in told if fault["subject"] in FAR_ENDS], told
             await owed(ledger, 30)
-        delayed = lines.home.did["chunks delayed"] + lines.cloud.did["chunks delayed"]
-        experiment.hit("chunks delayed", delayed)
+        experiment.hit("chunks delayed", delayed())
         experiment.hit("chunks stalled", lines.home.did["chunks stalled"] + lines.cloud.did["chunks stalled"])
         await settled(lines, experiment, ledger)
     finally:
         lines.close()
-    experiment.demand(obligations=30, faults=10, doubled=0)
+    experiment.demand(obligations=30, faults=ENOUGH, doubled=0)
 
 
 @pytest.mark.site_with(**IMPATIENT)
