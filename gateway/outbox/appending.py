@@ -221,14 +221,17 @@ class Appender:
 def _standing(draft: Draft, page: Page, revision: int, newest: Newest | None) -> int:
     """Say whether a statement counts: not behind a newer one, nor where a newer one may have left the log."""
     if newest is None:
-        # A mark that lies ahead was made while our clock was ahead, and says nothing about what comes now.
-        marked = draft.flags & Flag.UNSYNCED or page.pruned <= draft.received
-        pruned = marked and draft.time <= page.pruned and draft.kind != "heartbeat"
+        pruned = draft.time <= page.pruned and draft.kind != "heartbeat" and not _lies_ahead(page.pruned)
         return Flag.UNTALLIED if pruned else 0
     if newest[_REVISION] > revision:
         return Flag.SUPERSEDED
     # Without the newest that counted nobody knows what would have to be taken back.
     return Flag.UNTALLIED if newest[_FLAGS] & _OUT_OF_TALLY else 0
+
+
+def _lies_ahead(mark: int) -> bool:
+    """Say whether a mark was made while our clock was ahead: then it says nothing about what comes now."""
+    return clock.plausible() and mark > clock.now_ms()
 
 
 def _nameless(draft: Draft) -> Draft:

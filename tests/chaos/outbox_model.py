@@ -168,7 +168,7 @@ class Model:
             return False
         if newest is None:
             back = self.pruned.get(fact.device, datetime.min.replace(tzinfo=ZONE))
-            out = fact.time <= back and (said.unsynced or back <= said.received)
+            out = fact.time <= back and (said.unsynced or back <= said.received)  # which is now
         else:
             out = newest.out or said.revision < newest.said.revision
         if not out:

@@ -55,6 +55,17 @@ async def test_a_history_that_comes_again_counts_once(tmp_path, hands, ahead):
     assert 60 == people(tmp_path)
 
 
+async def test_a_letter_that_is_read_again_counts_once(tmp_path, hands):
+    """It has its old receipt, and its device sent the same again meanwhile: a mark behind that receipt holds for it."""
+    async with opened(tmp_path) as outbox:
+        events = minutes(NOON, 60)
+        await keep(outbox, events)
+        hands.wait(days=31)
+        await remove_all(outbox)
+        await outbox.append([events[3]], events[3].sent_at)
+    assert 60 == people(tmp_path)
+
+
 @pytest.mark.parametrize("removed", ["while it is wrong", "later"])
 async def test_a_clock_that_was_a_month_ahead_keeps_nothing_from_counting(tmp_path, hands, removed):
     """What came while box and counter were ahead leaves the log, and what comes now counts as it happens."""
