@@ -4,7 +4,6 @@ import random
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 
 import anyio
 import structlog
@@ -25,7 +24,7 @@ from gateway.poller.troubles import Troubles
 from gateway.poller.turns import Turns
 from gateway.reading.json_body import marks
 from gateway.retry import Backoff
-from gateway.source import Answer, Aside, Asides, Ask, Page, Poll, TakesOver
+from gateway.source import Answer, Aside, Ask, Page, Poll, TakesOver
 
 log = structlog.get_logger()
 
@@ -180,19 +179,20 @@ class Loop:
 
     async def _keep_singly(self, answer: Answer, events: Sequence[Event], place: PollCursor | None) -> int:
         """Keep what can be kept of events that the store does not take together; the place moves last."""
-        new, failed = 0, Asides()
+        new = 0
+        failed: list[Aside] = []  # all of them: they were read, and are nowhere else
         for event in events:
             try:
                 new += (await self._intake.keep([event], answer.received_at, path=_path(answer))).new
             except StoreUnavailable:
                 raise
             except Unreadable as unreadable:
-                failed.add(str(unreadable), partial(_written, event))
+                failed.append(_as_aside(event, str(unreadable)))
             except Exception as bug:  # the same: this event becomes a letter, and the others are kept
                 log.exception("append_failed", source=self.poll.source, poll=self.poll.name)
-                failed.add(f"the gateway failed on it ({type(bug).__name__})", partial(_written, event))
-        if failed.kept:
-            await self._set_aside(answer, failed.kept, failed.left_out)
+                failed.append(_as_aside(event, f"the gateway failed on it ({type(bug).__name__})"))
+        if failed:
+            await self._set_aside(answer, failed, 0)
         if place is not None:
             await self._intake.keep([], answer.received_at, cursor=place)
         return new
@@ -249,5 +249,7 @@ def _path(answer: Answer) -> str:
     return answer.target.partition("?")[0]
 
 
-def _written(event: Event) -> bytes:
-    return repr((event.id, event.kind, event.time, event.data)).encode("utf-8", "replace")
+def _as_aside(event: Event, reason: str) -> Aside:
+    return Aside(
+        reason=reason, body=repr((event.id, event.kind, event.time, event.data)).encode("utf-8", "replace")
+    )

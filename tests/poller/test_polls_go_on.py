@@ -12,7 +12,7 @@ from camlytics_site import LISBON, HandClock, poll, polled
 from keeping import count, counter, rows
 from scripted_polls import Scripted
 
-from gateway.errors import StoreUnavailable
+from gateway.errors import StoreUnavailable, Unreadable
 from gateway.event import event_id
 from gateway.poller.shelf import Shelf
 from gateway.simulate.camlytics import Camlytics, Pc, Says
@@ -133,6 +133,24 @@ async def test_a_page_of_many_events_is_kept_in_pieces_and_the_place_moves_with_
         assert [1, 2, 3, 4, 5, 6, 7] == others
         assert [count(minute).id for minute in range(35)] == [event["id"] for event in site.events()]
         await site.until(lambda: site.poller.standings()["test.one"].events == 35, "they are not counted")
+
+
+async def test_all_that_was_read_and_is_not_taken_is_in_letters(tmp_path, server, monkeypatch):
+    """Events that the store refuses are nowhere else: however many, none is left out of the letters."""
+
+    async def refusing(given, *args, cursor=None, **how):
+        if given:
+            raise Unreadable("no more are taken up")
+        return await keep(given, *args, cursor=cursor, **how)
+
+    page = Page(reading=Reading(tuple(count(minute) for minute in range(70))), cursor={"at": 1})
+    async with polled(tmp_path) as site:
+        keep = site.poller._intake.keep
+        monkeypatch.setattr(site.poller._intake, "keep", refusing)
+        await site.put(Scripted(server.url, reads=_gives(page)))
+        await site.until(lambda: _moved(tmp_path), "the place does not move")
+    kept = b"".join(body for (body,) in rows(tmp_path, "SELECT body FROM letters"))
+    assert all(count(minute).id.encode() in kept for minute in range(70))
 
 
 async def test_a_system_cannot_invent_devices_without_end(tmp_path, server, monkeypatch):
