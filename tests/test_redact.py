@@ -274,6 +274,14 @@ def test_a_name_with_blanks_in_its_quotes_is_masked(name):
         assert left.startswith(body[:4].format())
 
 
+@pytest.mark.parametrize(
+    "name", ["set cookie", "auth headers", "car plate", "work tel", "user usr", "end user_id"]
+)
+def test_a_name_of_several_words_is_masked_for_its_last(name):
+    """A blank in a name makes no secret of a person legible that is masked without it."""
+    assert CANARY not in redact_body(f'{{"a":1,"{name}":"{CANARY}","b":2}}'.encode()).decode()
+
+
 def test_the_name_of_a_person_is_masked_where_it_is_that_of_a_secret():
     """Somebody may be called Pin, and their name may stand under a name with blanks in it."""
     assert b"Pin" not in redact_body(b'{"user":{"name ":"Pin","b":2}}')
@@ -525,6 +533,11 @@ def test_what_is_said_of_a_network_is_masked(body, name):
     '<Object Id="0" Name="Key West" Passings="4"><Count Enters="3"/></Object>',
     '<Object Id="0" Name="Underpass" Passings="4"><Count Enters="3"/></Object>',
     '{"channel":{"name":"South Pass"},"rule":{"name":"Turkey"},"id":"keyhole","mode":"pin"}',
+    *(
+        f'<Object Id="0" Name="{place}" Passings="4"><Count Enters="3"/></Object>'
+        for place in ("Hockey", "Chopin", "Whiskey Bar", "Cassidy", "Loginov", "Secretary", "Passway")
+    ),
+    '{"line":{"id":7,"in":4,"out":2,"name":"Chopin"}}',
 ])  # fmt: skip
 def test_names_that_a_source_reads_again_stay(body):
     """A letter is read again from what is left of it: whether a door opened, codes, counts and names of places stay."""

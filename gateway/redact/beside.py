@@ -10,6 +10,7 @@ from gateway.redact.names import LOOK_BACK, is_masked
 LABELS = frozenset({b"name", b"key"})  # what holds the name of something whose value stands beside it
 _QUOTES = frozenset((b'"', b"'"))
 _LABEL_OPENS = _QUOTES | {b">"}
+_LABEL_BEGINS = _LABEL_OPENS | {b"=", b":"}
 _NAMED = re.compile(rb"\b(?:name|key)[\"']?\s*[=:]\s*[\"']?\Z")
 _NAMED_ELEMENT = re.compile(rb"<(?:[\w-]{1,32}:)?(?:name|key)\s*>\s*\Z")
 _TAG_NAME = re.compile(rb"[^\s/>]*+")
@@ -22,6 +23,8 @@ NESTED = re.compile(rb"\"(?:(?>[^\"\\]++|\\.))*+\"?|[\[{]|[\]}]", re.DOTALL)
 
 def is_labelled(before: bytes) -> bool:
     """Say whether what stands before a word makes it the name of something else."""
+    if before.rstrip()[-1:] not in _LABEL_BEGINS:  # mostly: the patterns would be tried from each letter
+        return False
     return _NAMED.search(before) is not None or _NAMED_ELEMENT.search(before) is not None
 
 

@@ -64,7 +64,7 @@ def redact_body(body: bytes) -> bytes:
     while found := NAMES.search(low, at):
         begin, at = _whole_name(low, found)
         bare = re.split(rb"[.:]", low[begin:at])[-1].strip()
-        if not is_masked(bare, person=person) and not (bare == b"pass" and _first(low) == b"<"):
+        if not _goes(bare, person=person) and not (bare == b"pass" and _first(low) == b"<"):
             continue
         span, label = _span(low, begin, at), None
         if span is None:
@@ -83,6 +83,13 @@ def redact_body(body: bytes) -> bytes:
         at = max(at, done)
     kept.append(raw[done:])
     return nameless(b"".join(kept))
+
+
+def _goes(name: bytes, *, person: bool) -> bool:
+    """Say whether a value of this name goes: for the whole of it, "wifi key", or for its last word, "set cookie"."""
+    return is_masked(name, person=person) or (
+        any(blank in name for blank in _BLANKS) and is_masked(name.split()[-1], person=person)
+    )
 
 
 def _widest(span: _Span | None, around: tuple[int, int]) -> _Span:

@@ -69,6 +69,14 @@ _SECRET = re.compile(
     r"pass(?:w|phrase|code|key)|pincode|pwd|psk|secret|ssid|credential|login|token|streamuri|(?:pin|key)[0-9]*$"
     r"|(?:wifi|wlan|wep|wpa[0-9]?|api|access|private|shared|network)key|(?:admin|user|root|rtsp)pass"
 )
+# The same of what people may have written: Hockey, Whiskey, Chopin, Cassidy, Loginov and Secretary are none.
+_SECRET_LABEL = re.compile(
+    rb"(?:^|[_. -]|camera|door|admin|user|device|mgmt)[_. -]?(?:pin|key)[_. -]?[0-9]*$"
+    rb"|(?:wi-?fi|wlan|wpa[0-9]?|wep|psk|api|access|private|shared|network)[_. -]?(?:pin|key)"
+    rb"|passw(?:or)?d|pass[_. -]?(?:phrase|code|key)|(?:admin|user|root|rtsp)[_. -]?pass|pin[_. -]?code|pwd|psk"
+    rb"|secret(?!ar)|ssid(?![a-z])|credential|login(?![a-z])|login[_. -]?(?:name|id|user|pass)|token(?![a-z])"
+    rb"|stream[_. -]?uri|(?:wi-?fi|wlan|wpa|wep)[a-z0-9_. -]{0,64}(?:pass|code|auth)"
+)
 _WIDER = re.compile(r"key|pass$")
 _NETWORK = re.compile(r"wifi|wlan|wpa|wep")
 _SECRET_OF_NETWORK = re.compile(r"pass|code|auth")  # anywhere behind the first of those
@@ -86,15 +94,12 @@ NAMES = re.compile(
 PERSON = re.compile(rb"[\"'<:;]user[\"'/>\s\\&]|\buser[.\[:= \t]|user_?id|employeeno")
 
 
-def tells_of_secret(letters: str, *, label: bool = False) -> bool:
-    """Say whether a name tells of a secret, in lower case and without what divides its words.
-
-    ``label``: it may also be what people called a door, such as Key West or South Pass. Each pattern looks once.
-    """
+def tells_of_secret(letters: str) -> bool:
+    """Say whether a name tells of a secret, in lower case and without what divides its words. Each pattern looks once."""
     network = _NETWORK.search(letters)
     return bool(
         _SECRET.search(letters)
-        or (not label and _WIDER.search(letters))
+        or _WIDER.search(letters)
         or (network and _SECRET_OF_NETWORK.search(letters, network.end()))
     )
 
@@ -109,13 +114,14 @@ def is_masked(name: bytes, *, person: bool, label: bool = False) -> bool:
         or name in PICTURES
         or (person and name in PERSON_NAMES)
         or (not label and name in NETWORKS)
-        or (len(name) <= 2 * LOOK_BACK and _tells(name.translate(None, DIVIDERS), label=label))
+        or (len(name) <= 2 * LOOK_BACK and _tells(name, label=label))
     )
 
 
-def _tells(whole: bytes, *, label: bool) -> bool:
+def _tells(name: bytes, *, label: bool) -> bool:
+    whole = name.translate(None, DIVIDERS)
     if whole in HARMLESS:
         return False
-    return any(part in whole for part in PERSON_PARTS) or tells_of_secret(
-        whole.decode("latin-1"), label=label
-    )
+    if any(part in whole for part in PERSON_PARTS):
+        return True
+    return bool(_SECRET_LABEL.search(name)) if label else tells_of_secret(whole.decode("latin-1"))
