@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.event import Json
-from gateway.outbox import offered, persons, pictures, positions, reading, statements
+from gateway.outbox import damage, offered, persons, pictures, positions, reading, statements
 from gateway.outbox.connection import one_look
 from gateway.outbox.entry import Flag, dumps
 from gateway.outbox.nameless import body_without_person, data_without_person
@@ -35,11 +35,12 @@ _ID_OF_LETTER = "CASE WHEN json_valid(head) THEN json_extract(head, '$.id') END"
 _ID_OF_HELD = "CASE WHEN json_valid(event) THEN json_extract(event, '$.id') END"
 _IN_LETTER = "CASE WHEN json_valid(head) THEN json_extract(head, '$.flags') END"
 _IN_HELD = f"CASE WHEN json_valid(event) THEN json_extract(event, '$.personal.{persons.FORGOTTEN}') END"
-_ERASED = f"""
-    SELECT id FROM events WHERE flags & {Flag.ERASED:d}
-    UNION SELECT {_ID_OF_LETTER} FROM letters WHERE stage = 'deliver' AND {_IN_LETTER} & {Flag.ERASED:d}
-    UNION SELECT {_ID_OF_HELD} FROM held WHERE {_IN_HELD}
-"""
+_ERASED = (
+    f"SELECT id FROM events WHERE flags & {Flag.ERASED:d}",
+    f"SELECT {_ID_OF_LETTER} FROM letters WHERE stage = 'deliver' AND {_IN_LETTER} & {Flag.ERASED:d}",
+    f"SELECT {_ID_OF_HELD} FROM held WHERE {_IN_HELD}",
+    f"SELECT NULL FROM meta WHERE key = '{_META}'",
+)
 _AMONG = "IN (SELECT value FROM json_each(?))"
 _REFUSED = f"SELECT number, head FROM letters WHERE stage = 'deliver' AND {_ID_OF_LETTER} {_AMONG}"
 _WAITING = f"SELECT number, event FROM held WHERE {_ID_OF_HELD} {_AMONG}"
@@ -153,14 +154,18 @@ def erase_events(conn: sqlite3.Connection, names: Iterable[str]) -> tuple[int, l
     return len(told), pictures.of_events(conn, sorted(told))
 
 
-def anybody(conn: sqlite3.Connection) -> bool:
-    """Say whether a person was ever erased in this store, as far as it knows."""
-    return conn.execute(statements.GET_META, (_META,)).fetchone() is not None or bool(erased_ids(conn))
+def erased_ids(conn: sqlite3.Connection) -> set[str] | None:
+    """Give the ids of all that is here and was erased: in the log, among the refused events and the held ones.
 
-
-def erased_ids(conn: sqlite3.Connection) -> set[str]:
-    """Give the ids of all that is here and was erased: in the log, among the refused events and the held ones."""
-    return {row[0] for row in conn.execute(_ERASED)}
+    None when nobody ever was; who may have been in what the disk has damaged counts as somebody.
+    """
+    found: set[str | None] = set()
+    for where in _ERASED:
+        try:
+            found.update(row[0] for row in conn.execute(where))
+        except damage.READ_ERRORS:
+            found.add(None)
+    return {name for name in found if name is not None} if found else None
 
 
 def erase_waiting(conn: sqlite3.Connection, names: Collection[str]) -> tuple[int, int]:

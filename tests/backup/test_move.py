@@ -288,6 +288,22 @@ async def test_held_pushes_and_letters_of_who_was_erased_since_lose_the_person_a
     assert "1 events of persons who were erased here, 1 letters and 1 held pushes" in told
 
 
+async def test_damage_of_the_replaced_store_stops_no_restore(old, tmp_path):
+    """What it cannot tell of who was erased is said; what it can is stripped."""
+    async with opened(old.store) as outbox:
+        await outbox.append([access(500, personal={"user_id": "ada-4711"})], NOON)
+    old.do("backup", tmp_path / "b")
+    old.do("erase", "--person", "ada-4711", "--yes")
+    (root,) = old.query("SELECT rootpage FROM sqlite_master WHERE name = 'held'")[0]
+    (size,) = old.query("PRAGMA page_size")[0]
+    with (old.store / FILE_NAME).open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xff" * size)
+    told = old.do("restore", tmp_path / "b")
+    assert "1 events of persons who were erased here" in told
+    assert "give `gateway erase` once more for each" in told
+
+
 async def test_that_somebody_was_erased_is_said_when_nothing_of_it_is_left(old, tmp_path):
     """Where the replaced store only knows that it has erased somebody a person is asked to do it again; else nobody is."""
     await old.receive(0, 20)
