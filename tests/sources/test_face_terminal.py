@@ -297,6 +297,14 @@ def test_a_terminal_that_asks_is_told_no(marks, broken):
     assert "CANARY" not in repr(reading)
 
 
+def test_a_terminal_that_asks_is_named_in_letters_that_can_be_shown():
+    """A serial number in odd bytes stays out of what a person is told."""
+    (notice,) = SOURCE.parse(
+        post(b'{"deviceSN":"P\xa1\x8fin42","user":{"pin":""},"qrcode_content":"x"}')
+    ).notices
+    assert notice.sentence.isprintable()
+
+
 def test_an_old_record_is_no_question():
     """recognizeStatus inside `data`, as firmware before 1.1.0 sends it, or beside it, is a record."""
     assert 1 == len(SOURCE.parse(post(record() | {"recognizeStatus": 1})).events)

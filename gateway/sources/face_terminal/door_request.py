@@ -44,6 +44,7 @@ def looks_like_door_request(body: bytes) -> bool:
 def refusal(post: Post, asked: dict[str, Json]) -> Reading:
     """Refuse, keep nothing, and tell the installer which setting is wrong."""
     serial = (body_serial(asked) or header_serial(post))[:_SHOWN_MAX]
+    serial = "".join(letter if letter.isprintable() else "?" for letter in serial)
     who = f"The face terminal {serial} at {post.address}" if serial else f"A face terminal at {post.address}"
     notice = Notice(
         "terminal_asks_to_open_door",
