@@ -6,7 +6,6 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from gateway import __version__, clock
 from gateway.control import views
@@ -18,7 +17,7 @@ from gateway.faults import ACTIONS
 from gateway.monitoring import process
 from gateway.monitoring.exposition import Sample, exposition
 from gateway.monitoring.families import FAMILIES
-from gateway.outbox import disk, reading
+from gateway.outbox import Outbox, disk
 from gateway.outbox.connection import FILE_NAME
 from gateway.receiver import Receiver
 
@@ -124,7 +123,7 @@ class Figures:
             if line.forwarder.works is not None:
                 told.add("gateway_sink_connected", (name,), line.forwarder.works)
         try:
-            accounts, letters = _of_store(self.verdict.outbox.settings.directory)
+            accounts, letters = _of_store(self.verdict.outbox)
         except (sqlite3.Error, OSError, StoreUnavailable):
             told.add("gateway_store_readable", (), 0)
             return told.samples
@@ -178,6 +177,6 @@ class Counted:
             self.add("gateway_sink_oldest_waiting_age_seconds", (sink,), 0)
 
 
-def _of_store(directory: Path) -> tuple[list[dict[str, object]], Mapping[str, int]]:
-    with reading.looking(directory) as conn:
+def _of_store(outbox: Outbox) -> tuple[list[dict[str, object]], Mapping[str, int]]:
+    with outbox.looking() as conn:
         return views.sink_accounts(conn), views.letter_counts(conn)
