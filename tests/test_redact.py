@@ -465,53 +465,55 @@ def test_names_of_every_protocol_are_masked(name):
         assert CANARY not in redact_body(body.encode()).decode(), body
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *(
-            "phone",
-            "Mobile",
-            "phoneNumber",
-            "telephone",
-            "e-mail",
-            "EmailAddress",
-            "owner",
-            "owner_name",
-            "birthday",
-        ),
-        *(
-            "dateOfBirth",
-            "WifiKey",
-            "Wifi_Password",
-            "wi-fi-key",
-            "WlanKey",
-            "apiToken",
-            "client_secret",
-            "SSID",
-            "psk",
-        ),
-        *("usr", "username", "first_name", "lastName", "cardholder", "licensePlate", "plate", "home_address"),
-        *("description", "pin_code", "accessKeyId", "visitorName"),
-        *(
-            "WifiPwd",
-            "WlanPwd",
-            "WifiPsk",
-            "WpaPsk",
-            "WpaKey",
-            "Wpa2Key",
-            "WepKey",
-            "WepKey1",
-            "PreSharedKey",
-        ),
-        *("PskKey", "WifiPasskey", "Pwd", "AdminPwd", "NetworkPassKey", "WifiPass", "AdminPass", "passkey"),
-        *("RtspLogin", "UserLogin", "WifiAuth", "WepCode", "WlanPass", "KeyMgmtKey", "CameraPin", "door_pin"),
-    ],
-)
+TELLING = [
+    *(
+        "phone",
+        "Mobile",
+        "phoneNumber",
+        "telephone",
+        "e-mail",
+        "EmailAddress",
+        "owner",
+        "owner_name",
+        "birthday",
+    ),
+    *(
+        "dateOfBirth",
+        "WifiKey",
+        "Wifi_Password",
+        "wi-fi-key",
+        "WlanKey",
+        "apiToken",
+        "client_secret",
+        "SSID",
+        "psk",
+    ),
+    *("usr", "username", "first_name", "lastName", "cardholder", "licensePlate", "plate", "home_address"),
+    *("description", "pin_code", "accessKeyId", "visitorName"),
+    *(
+        "WifiPwd",
+        "WlanPwd",
+        "WifiPsk",
+        "WpaPsk",
+        "WpaKey",
+        "Wpa2Key",
+        "WepKey",
+        "WepKey1",
+        "PreSharedKey",
+    ),
+    *("PskKey", "WifiPasskey", "Pwd", "AdminPwd", "NetworkPassKey", "WifiPass", "AdminPass", "passkey"),
+    *("RtspLogin", "UserLogin", "WifiAuth", "WepCode", "WlanPass", "KeyMgmtKey", "CameraPin", "door_pin"),
+]
+
+
 @pytest.mark.parametrize("form", FORMS)
-def test_a_name_that_tells_is_masked(form, name):
+def test_names_that_tell_are_masked(form):
     """A secret or a person's field of a protocol that nobody knows is masked by the words in its name."""
-    left = redact_body(FORMS[form].format(n=name, N=name.upper(), v=CANARY).encode()).decode()
-    assert CANARY not in left
+    kept = {
+        name: redact_body(FORMS[form].format(n=name, N=name.upper(), v=CANARY).encode()).decode()
+        for name in TELLING
+    }
+    assert {} == {name: left for name, left in kept.items() if CANARY in left}
 
 
 @pytest.mark.parametrize("body", [
