@@ -149,11 +149,11 @@ _EXPIRE = (
 )
 # A fact that a wrong clock put into the future, the device's or for a while our own, must not make all that comes later
 # count as old: what left the log came before now, and a clock in a wrong zone is less than a day ahead. Nor is a receipt
-# by a clock of ours that nobody vouched for a measure.
+# by a clock of ours that nobody vouched for a measure. What is in no sum for its date (64) counts no second time anyway.
 _PRUNE = (
     "UPDATE devices SET pruned = max(pruned, latest.time) FROM (SELECT device,"
     " max(min(time, ifnull(?1, time), iif(flags & 16, ifnull(?1, received), received + 86400000))) AS time FROM events"
-    "  WHERE kind <> 'heartbeat' AND seq IN (SELECT seq FROM going) GROUP BY device) AS latest"
+    "  WHERE kind <> 'heartbeat' AND NOT flags & 64 AND seq IN (SELECT seq FROM going) GROUP BY device) AS latest"
     " WHERE devices.id = latest.device"
 )
 # What stays behind without the newer statement about the same fact is no measure for what comes next.
