@@ -178,9 +178,8 @@ class Counted:
 
 
 def _of_store(outbox: Outbox) -> tuple[list[dict[str, object]], Mapping[str, int]]:
-    if (
-        why := outbox.room.missing()
-    ):  # what lies there now may be another store, and its figures those of others
+    # What lies there now may be another store, and its figures those of others.
+    if why := outbox.room.missing():
         raise StoreUnavailable(why)
     with outbox.looking() as conn:
         return views.sink_accounts(conn), views.letter_counts(conn)
