@@ -64,9 +64,8 @@ class Eraser:
     async def answer(self, stated: Mapping[str, object]) -> dict[str, object]:
         """Look for a person, and if that is wished remove what was found; say what was done and what was not."""
         wish, directory = Wish.of(stated), self._outbox.settings.directory
-        if (
-            why := self._outbox.room.missing()
-        ):  # what is at its path now may be another store, with other numbers
+        # What is at its path now may be another store, with other numbers.
+        if why := self._outbox.room.missing():
             raise StoreUnavailable(f"Nobody was looked for. {why}")
         person = await to_thread.run_sync(_whom, directory, wish)
         mask = masking(wish.person)
