@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import sqlite3
 import tempfile
 from pathlib import Path
@@ -91,7 +92,9 @@ def test_what_a_backup_writes_a_restore_takes(state, monkeypatch, few):
         new.store = old.store
         assert "4 events" in new.do("restore", folder / "b")
         for one in files:
-            assert (one in inside) == (folder / "new-credentials" / one).exists() == (f"/{one}" not in said)
+            # As a whole: /0 is no part of /00.
+            left_out = re.search(rf"/{re.escape(one)}(?![\w-])", said) is not None
+            assert (one in inside) == (folder / "new-credentials" / one).exists() == (not left_out)
 
     taken_back()
 
