@@ -1,4 +1,13 @@
-"""The only skips that root may have: what is kept from a container, no root inside of it can mend."""
+"""Who skips what: an ordinary user what takes root, and root only what is kept from a container.
+
+No root inside of a container can mend that.
+"""
+
+import os
+
+import pytest
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away and acts as another")
 
 # By file, with the sentence that the skip must say: another skip of the same file stays a failure.
 NO_ROOT_CAN = {"tests/chaos/test_memory_ceiling.py": "the control groups of this container are read-only"}

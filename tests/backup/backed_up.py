@@ -6,12 +6,10 @@ import gzip
 import hashlib
 import io
 import json
-import os
 import sqlite3
 import tarfile
 from pathlib import Path
 
-import pytest
 from click.testing import CliRunner
 from keeping import FILE_NAME, access, count, counter, fill, opened
 
@@ -21,7 +19,6 @@ from gateway.config import moving
 
 GATEWAY = "lobby-1"
 USER = 64991  # of the gateway, where `place` stands for the machine
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away and acts as another")
 JPEG = b"\xff\xd8\xff" + bytes(range(256)) * 8 + b"\xff\xd9"
 
 

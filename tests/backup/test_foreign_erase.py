@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from backed_up import USER, Box, as_root
+from backed_up import USER, Box
+from root_skips import as_root
 
 from gateway.control.captures import FOLDER
 from gateway.daemon import erasing

@@ -9,8 +9,9 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from backed_up import USER, Box, about_of, as_root, packed, parts_of
+from backed_up import USER, Box, about_of, packed, parts_of
 from keeping import FILE_NAME
+from root_skips import as_root
 
 from gateway import foreign
 from gateway.backup import archive

@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from backed_up import USER, Box, as_root
+from backed_up import USER, Box
 from click.testing import CliRunner
+from root_skips import as_root
 
 from gateway import foreign
 from gateway.commands import main

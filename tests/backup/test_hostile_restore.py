@@ -9,9 +9,10 @@ import stat
 from pathlib import Path
 
 import pytest
-from backed_up import USER, Box, about_of, as_root, packed, parts_of
+from backed_up import USER, Box, about_of, packed, parts_of
 from click.testing import CliRunner
 from keeping import FILE_NAME, opened
+from root_skips import as_root
 
 from gateway.backup import archive, inspecting
 from gateway.commands import main

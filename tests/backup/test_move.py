@@ -11,9 +11,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from backed_up import GATEWAY, Box, as_root, credentials_at, event, parts_of
+from backed_up import GATEWAY, Box, credentials_at, event, parts_of
 from first_version import as_first_version
 from keeping import FILE_NAME, NOON, access, audited, fill, opened
+from root_skips import as_root
 
 from gateway.album import FOLDER
 from gateway.config import last_good

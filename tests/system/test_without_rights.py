@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from root_skips import as_root
 from site_under_test import SMALL_SITE, Daemon, small_daemon
 
 from gateway.commands import main
 from gateway.daemon import run
 
+pytestmark = as_root
 _NOBODY = 65_534
 _READING = (
     ("status",),
@@ -45,8 +47,6 @@ _DOING = (
 @pytest.fixture
 def folder():
     """A folder that anybody may pass; pytest closes its own to others each time it begins."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can become somebody else")
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
